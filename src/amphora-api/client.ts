@@ -1,0 +1,37 @@
+import type { AmphoraDetails, AmphoraInfo } from './info.ts';
+import type { PlugNetwork, PlugVip } from './plug.ts';
+import type { SecurityGroup } from './security-group.ts';
+
+/** Whom to call and with which authority. */
+export interface AgentTarget {
+  amphoraId: string;
+  /** Address on the management network. */
+  address: string;
+  /** Epoch of the caller's lease; sent with every call so that the agent can refuse an older owner. */
+  epoch: number;
+  signal: AbortSignal;
+}
+
+/**
+ * The agent of an amphora, as the controller sees it. Each method is one attempt: retrying is the business of
+ * the effect that calls it. Errors are classified: TransientError `agent_unreachable` (connection, time-out, 5xx,
+ * interface not there yet), TerminalError `agent_refused` (4xx, with the agent's message) or `stale_epoch`.
+ */
+export interface AgentClient {
+  info(target: AgentTarget): Promise<AmphoraInfo>;
+  details(target: AgentTarget): Promise<AmphoraDetails>;
+  /** Already plugged (409) is success. */
+  plugVip(target: AgentTarget, vip: string, body: PlugVip): Promise<void>;
+  plugNetwork(target: AgentTarget, body: PlugNetwork): Promise<void>;
+  /** Store a configuration that haproxy accepts; the running one is untouched until `startHaproxy`. */
+  uploadHaproxy(target: AgentTarget, loadBalancerId: string, config: string): Promise<void>;
+  /** Start haproxy with the stored configuration, or reload it seamlessly when it runs. */
+  reloadHaproxy(target: AgentTarget, loadBalancerId: string): Promise<void>;
+  /** Stop haproxy and remove its configuration; success when there is none. */
+  deleteHaproxy(target: AgentTarget, loadBalancerId: string): Promise<void>;
+  /** Replace the whole firewall in one transaction. */
+  setSecurityGroup(target: AgentTarget, body: SecurityGroup): Promise<void>;
+  uploadKeepalived(target: AgentTarget, config: string): Promise<void>;
+  reloadKeepalived(target: AgentTarget): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,18 @@
+import { createHash } from 'node:crypto';
+
+export type ActorKind = 'load-balancer' | 'amphora';
+
+/** Names an actor. Both kinds are placed by their load balancer, so that its amphorae share its partition. */
+export interface ActorAddress {
+  kind: ActorKind;
+  id: string;
+  loadBalancerId: string;
+}
+
+/** Number of partitions; part of the stored data, never changed. */
+export const PARTITIONS = 64;
+
+/** The partition of a load balancer and all its amphorae: the first four bytes of SHA-256 of its id, mod 64. */
+export function partitionOf(loadBalancerId: string): number {
+  return createHash('sha256').update(loadBalancerId).digest().readUInt32BE(0) % PARTITIONS;
+}

@@ -1,0 +1,49 @@
+import type { Call } from './call.ts';
+
+export type ServerState = 'BUILD' | 'ACTIVE' | 'ERROR';
+
+export interface Server {
+  id: string;
+  name: string;
+  state: ServerState;
+  /** Address of the agent on the management network; absent until the server has one. */
+  managementAddress?: string | undefined;
+  /** The provider's own words when `state` is ERROR. */
+  fault?: string | undefined;
+  zone?: string | undefined;
+  imageId?: string | undefined;
+  computeFlavor?: string | undefined;
+}
+
+export interface ServerSpec {
+  /** Deterministic (`amphora-<amphora id>`): a second `create` with it finds the server of the first. */
+  name: string;
+  amphoraId: string;
+  loadBalancerId: string;
+  computeFlavor?: string | undefined;
+  imageTag?: string | undefined;
+  zone?: string | undefined;
+  /** Ports the server boots with, so that the scheduler sees the demand for VFs before it chooses a host. */
+  portIds: string[];
+  /** Absolute path in the amphora -> content. Called only when a server is really made (issues the certificate). */
+  files(): Promise<Record<string, string>>;
+}
+
+/**
+ * Where amphorae run. Every verb is idempotent and throws only classified errors (`src/model/errors.ts`):
+ * PlacementError when no host or no VF is left, TransientError when a retry may help, TerminalError otherwise.
+ */
+export interface Compute {
+  /** Start a server, or find the one of that name. Returns as soon as it is accepted (state BUILD or ACTIVE). */
+  create(spec: ServerSpec, call: Call): Promise<Server>;
+  /** The server, or undefined when there is none of that id. */
+  status(serverId: string, call: Call): Promise<Server | undefined>;
+  /** Plug a port into a running server. A port that is already in this server is success. */
+  attachPort(serverId: string, portId: string, call: Call): Promise<void>;
+  /** Unplug a port; success when it is not plugged. The port itself stays. */
+  detachPort(serverId: string, portId: string, call: Call): Promise<void>;
+  /** Remove the server and all it runs; resolves when it is gone. Unknown ids are success. */
+  delete(serverId: string, call: Call): Promise<void>;
+  /** All servers that Amphorae made here; with `name`, the one of that name. */
+  list(filter: { name?: string }, call: Call): Promise<Server[]>;
+}

@@ -1,0 +1,74 @@
+import type { VnicType } from '../model/status.ts';
+import type { Call } from './call.ts';
+
+export interface NetworkInfo {
+  id: string;
+  name: string;
+  mtu: number;
+  subnetIds: string[];
+  /** vNIC types that ports of this network may have. */
+  vnicTypes: VnicType[];
+}
+
+export interface SubnetInfo {
+  id: string;
+  networkId: string;
+  cidr: string;
+  ipVersion: 4 | 6;
+  gatewayIp: string | null;
+  hostRoutes: { destination: string; nexthop: string }[];
+}
+
+export interface FixedIp {
+  subnetId: string;
+  ipAddress: string;
+}
+
+export interface PortInfo {
+  id: string;
+  name: string;
+  networkId: string;
+  macAddress: string;
+  vnicType: VnicType;
+  fixedIps: FixedIp[];
+  mtu: number;
+  /** Set while the port is plugged into, or reserved for, something. */
+  deviceId: string | null;
+}
+
+export interface PortSpec {
+  /** Deterministic: a second `createPort` with it finds the port of the first. */
+  name: string;
+  networkId: string;
+  /** Absent or empty: the provider takes one address from a subnet of its choice. */
+  fixedIps?: { subnetId?: string | undefined; ipAddress?: string | undefined }[] | undefined;
+  vnicType: VnicType;
+  /** false for a port that only reserves addresses (the VIP). */
+  adminStateUp: boolean;
+  deviceId?: string | undefined;
+  projectId?: string | undefined;
+  /** Addresses besides its own that the port may use (allowed address pairs): the VIPs. */
+  allowedAddresses?: string[] | undefined;
+}
+
+/**
+ * Networks, subnets and ports. Every verb is idempotent and throws only classified errors
+ * (`src/model/errors.ts`). Reads of unknown ids answer undefined.
+ */
+export interface Network {
+  getNetwork(networkId: string, call: Call): Promise<NetworkInfo | undefined>;
+  getSubnet(subnetId: string, call: Call): Promise<SubnetInfo | undefined>;
+  getPort(portId: string, call: Call): Promise<PortInfo | undefined>;
+  /**
+   * Make a port, or find the one of that name.
+   * @throws TerminalError `address_in_use` when a requested address is taken, `not_found` for an unknown network
+   *   or subnet, `vnic_type_unsupported`; PlacementError `no_address_left`.
+   */
+  createPort(spec: PortSpec, call: Call): Promise<PortInfo>;
+  /** Remove a port; success when there is none. */
+  deletePort(portId: string, call: Call): Promise<void>;
+  /** Replace the addresses besides its own that a port may use. */
+  allowAddresses(portId: string, addresses: string[], call: Call): Promise<void>;
+  /** Ports that Amphorae made; with `namePrefix`, those whose name starts so. */
+  listPorts(filter: { namePrefix?: string; deviceId?: string }, call: Call): Promise<PortInfo[]>;
+}

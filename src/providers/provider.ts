@@ -1,0 +1,13 @@
+import type { AgentClient } from '../amphora-api/client.ts';
+import type { Compute } from './compute.ts';
+import type { Network } from './network.ts';
+
+/** A place where load balancers can live: somewhere to run amphorae, something to plug them into. */
+export interface Provider {
+  name: 'noop' | 'netns' | 'openstack';
+  compute: Compute;
+  network: Network;
+  /** How to speak to an amphora of this provider. `noop` answers itself; the others speak mutual TLS. */
+  agent: AgentClient;
+  close(): Promise<void>;
+}

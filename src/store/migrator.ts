@@ -1,0 +1,14 @@
+import { type Migration, Migrator } from 'kysely';
+import * as initial from '../../migrations/0001-initial.ts';
+import type { Db } from './database.ts';
+
+/** Every migration, in order. Once shipped, an entry never changes. */
+const migrations: Record<string, Migration> = { '0001-initial': initial };
+
+/** Bring the schema up to date; concurrent callers wait for each other. Returns the names that were applied. */
+export async function migrate(db: Db): Promise<string[]> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
+  const { error, results } = await migrator.migrateToLatest();
+  if (error) throw error;
+  return (results ?? []).filter((result) => result.status === 'Success').map((result) => result.migrationName);
+}
