@@ -1,4 +1,4 @@
-import { type Migration, Migrator } from 'kysely';
+import { type Migration, Migrator } from 'kysely/migration';
 import * as initial from '../../migrations/0001-initial.ts';
 import type { Db } from './database.ts';
 
