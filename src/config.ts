@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 
@@ -10,53 +11,161 @@ import { z } from 'zod';
 const Seconds = z.coerce.number().positive();
 const Count = z.coerce.number().int().min(0);
 const Flag = z.union([z.boolean(), z.stringbool()]);
+const Path = z
+  .string()
+  .min(1)
+  .transform((path) => resolve(path));
 const List = z.union([z.array(z.string()), z.string().transform((text) => text.split(',').filter(Boolean))]);
 
 export const settings = {
   // Where things are.
-  data_dir: setting(z.string(), '.data', 'Next to the checkout, so that a first try leaves nothing elsewhere.'),
-  listen: setting(z.string().regex(/^\S+:\d+$/), '127.0.0.1:9876', "Octavia's port; loopback because there is no authentication yet."),
-  database_url: setting(z.string(), '', 'Empty: `up` runs a private PostgreSQL in the data directory. DATABASE_URL is read too.'),
+  data_dir: setting(
+    Path,
+    resolve(import.meta.dirname, '../.data'),
+    'In the checkout, so that a first try leaves nothing elsewhere.',
+  ),
+  listen: setting(
+    z.string().regex(/^\S+:\d+$/),
+    '127.0.0.1:9876',
+    "Octavia's port; loopback because there is no authentication yet.",
+  ),
+  database_url: setting(
+    z.string(),
+    '',
+    'Empty: `up` runs a private PostgreSQL in the data directory. DATABASE_URL is read too.',
+  ),
   database_connections: setting(Count, 8, 'Per process. Two cores commit no faster with more.'),
   nats_url: setting(z.string(), '', 'Empty: `up` runs a private nats-server.'),
-  node_id: setting(z.string(), '', 'Name of a controller process in leases and logs; empty: host name and process id.'),
-  nodes: setting(Count.min(1).max(64), 1, 'Controller processes that `up` starts. One is enough for one host.'),
-  roles: setting(List, ['api', 'controller'], 'What a `serve` process does: answer the REST API, run actors, or both.'),
-  log_level: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']), 'info', 'One line for each thing an operator may ask about.'),
+  node_id: setting(
+    z.string(),
+    '',
+    'Name of a controller process in leases and logs; empty: host name and process id.',
+  ),
+  nodes: setting(
+    Count.min(1).max(64),
+    1,
+    'Controller processes that `up` starts. One is enough for one host.',
+  ),
+  roles: setting(
+    List,
+    ['api', 'controller'],
+    'What a `serve` process does: answer the REST API, run actors, or both.',
+  ),
+  log_level: setting(
+    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
+    'info',
+    'One line for each thing an operator may ask about.',
+  ),
 
   // What load balancers are made of.
-  provider: setting(z.enum(['netns', 'noop']), 'netns', 'Real traffic on this host needs only root and four Debian packages.'),
+  provider: setting(
+    z.enum(['netns', 'noop']),
+    'netns',
+    'Real traffic on this host needs only root and four Debian packages.',
+  ),
   default_topology: setting(z.enum(['SINGLE', 'ACTIVE_STANDBY']), 'SINGLE', "Octavia's default."),
   enabled_providers: setting(List, ['amphora', 'octavia'], "Names that the API answers to; Octavia's two."),
-  default_project: setting(z.string(), 'default', 'Project of objects made without one while there is no authentication.'),
+  default_project: setting(
+    z.string(),
+    'default',
+    'Project of objects made without one while there is no authentication.',
+  ),
 
   // The actor runtime.
-  lease_seconds: setting(Seconds, 15, 'A dead node is replaced after this long; shorter leases fail over sooner but suffer from pauses.'),
-  sweep_seconds: setting(Seconds, 2, 'How late a message is taken that NATS lost; one indexed query per sweep.'),
+  lease_seconds: setting(
+    Seconds,
+    15,
+    'A dead node is replaced after this long; shorter leases fail over sooner but suffer from pauses.',
+  ),
+  sweep_seconds: setting(
+    Seconds,
+    2,
+    'How late a message is taken that NATS lost; one indexed query per sweep.',
+  ),
   actor_cache: setting(Count, 2_000, 'Restored actors kept in memory per node; about 10 kB each.'),
-  effect_concurrency: setting(Count.min(1), 16, 'Effects at once per node. More only makes the host start more amphorae at the same time.'),
-  effect_attempts: setting(Count.min(1), 5, 'Tries of one effect for transient errors, where its own deadline allows.'),
+  effect_concurrency: setting(
+    Count.min(1),
+    16,
+    'Effects at once per node. More only makes the host start more amphorae at the same time.',
+  ),
+  effect_attempts: setting(
+    Count.min(1),
+    5,
+    'Tries of one effect for transient errors, where its own deadline allows.',
+  ),
   effect_backoff_seconds: setting(Seconds, 1, 'First pause between tries; doubled with each, with jitter.'),
-  create_deadline_seconds: setting(Seconds, 900, 'A load balancer that is not ACTIVE by then is reverted; longer than the boot deadline and its pushes.'),
+  create_deadline_seconds: setting(
+    Seconds,
+    900,
+    'A load balancer that is not ACTIVE by then is reverted; longer than the boot deadline and its pushes.',
+  ),
   update_deadline_seconds: setting(Seconds, 300, 'A change that is not applied by then ends in ERROR.'),
-  delete_deadline_seconds: setting(Seconds, 600, 'A release that is not complete by then ends in ERROR and can be repeated.'),
-  boot_deadline_seconds: setting(Seconds, 600, "Octavia's 120 x 5 s: a cold hypervisor may have to fetch the image."),
-  agent_deadline_seconds: setting(Seconds, 60, 'How long a running agent may be unreachable before a push fails.'),
-  agent_request_seconds: setting(Seconds, 20, 'One call to an agent; its slowest work, haproxy start, takes well below a second.'),
-  vip_port_at_boot: setting(Flag, true, 'VIP ports that are VFs are made before boot, so that the scheduler sees the demand.'),
+  delete_deadline_seconds: setting(
+    Seconds,
+    600,
+    'A release that is not complete by then ends in ERROR and can be repeated.',
+  ),
+  boot_deadline_seconds: setting(
+    Seconds,
+    600,
+    "Octavia's 120 x 5 s: a cold hypervisor may have to fetch the image.",
+  ),
+  agent_deadline_seconds: setting(
+    Seconds,
+    60,
+    'How long a running agent may be unreachable before a push fails.',
+  ),
+  agent_request_seconds: setting(
+    Seconds,
+    20,
+    'One call to an agent; its slowest work, haproxy start, takes well below a second.',
+  ),
+  vip_port_at_boot: setting(
+    Flag,
+    true,
+    'VIP ports that are VFs are made before boot, so that the scheduler sees the demand.',
+  ),
   certificate_days: setting(Count, 30, "Octavia's lifetime of amphora certificates."),
 
   // The netns provider.
-  netns_management_cidr: setting(z.string(), 'fd61:6d70:686f::/64', 'Management network between this host and its amphorae; unique local, so it collides with nothing.'),
-  netns_management_bridge: setting(z.string().max(15), 'amp-mgmt', 'Its bridge. Interface names have at most 15 characters.'),
-  netns_bridge_prefix: setting(z.string().max(4), 'ampn', 'Bridges of networks are <prefix><8 digits of the network id>.'),
-  netns_direct: setting(z.enum(['auto', 'vf', 'macvlan', 'none']), 'auto', 'What a `direct` port is: a VF where the network has a physical function, else a macvlan stand-in.'),
-  netns_stand_in_vfs: setting(Count, 32, 'macvlan stand-ins per network; an 82576 has 7 VFs, current NICs 64 and more.'),
-  netns_compute_flavors: setting(List, ['default'], 'Compute flavors that this host satisfies; any other finds no valid host.'),
+  netns_management_cidr: setting(
+    z.string(),
+    'fd61:6d70:686f::/64',
+    'Management network between this host and its amphorae; unique local, so it collides with nothing.',
+  ),
+  netns_management_bridge: setting(
+    z.string().max(15),
+    'amp-mgmt',
+    'Its bridge. Interface names have at most 15 characters.',
+  ),
+  netns_bridge_prefix: setting(
+    z.string().max(4),
+    'ampn',
+    'Bridges of networks are <prefix><8 digits of the network id>.',
+  ),
+  netns_direct: setting(
+    z.enum(['auto', 'vf', 'macvlan', 'none']),
+    'auto',
+    'What a `direct` port is: a VF where the network has a physical function, else a macvlan stand-in.',
+  ),
+  netns_stand_in_vfs: setting(
+    Count,
+    32,
+    'macvlan stand-ins per network; an 82576 has 7 VFs, current NICs 64 and more.',
+  ),
+  netns_compute_flavors: setting(
+    List,
+    ['default'],
+    'Compute flavors that this host satisfies; any other finds no valid host.',
+  ),
   netns_capacity: setting(Count, 500, 'Amphorae on this host; each takes about 60 MiB.'),
 
   // The noop provider, for trying out failure.
-  noop_fail: setting(List, [], 'Verbs that fail, as `verb:kind` (createServer:placement, attachPort:transient, ...).'),
+  noop_fail: setting(
+    List,
+    [],
+    'Verbs that fail, as `verb:kind` (createServer:placement, attachPort:transient, ...).',
+  ),
 } as const satisfies Record<string, Setting>;
 
 interface Setting {
@@ -97,7 +206,10 @@ export function loadConfig(
       [`option --${name.replaceAll('_', '-')}`, options[name as SettingName]],
       [`environment variable ${variable}`, environment[variable]],
       [String(path), file[name]],
-      ['environment variable DATABASE_URL', name === 'database_url' ? environment['DATABASE_URL'] : undefined],
+      [
+        'environment variable DATABASE_URL',
+        name === 'database_url' ? environment['DATABASE_URL'] : undefined,
+      ],
     ];
     const [source, value] = sources.find(([, given]) => given !== undefined) ?? ['default', fallback];
     const parsed = schema.safeParse(value);
@@ -130,4 +242,9 @@ export function toEnvironment(config: Partial<Config>): Record<string, string> {
       Array.isArray(value) ? value.join(',') : String(value),
     ]),
   );
+}
+
+/** Environment of the programs that we start: how to find other programs, and no setting or secret of ours. */
+export function programEnvironment(environment: NodeJS.ProcessEnv = process.env): Record<string, string> {
+  return { PATH: environment['PATH'] ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
 }

@@ -5,6 +5,9 @@ import { dirname } from 'node:path';
 import { TerminalError } from '../../model/errors.ts';
 import { waitFor } from './wait.ts';
 
+/** Sent to a child by the kernel when this process dies, however it dies. */
+export type DeathSignal = 'TERM' | 'INT' | 'KILL';
+
 export interface ChildSpec {
   /** What people call it, in messages. */
   name: string;
@@ -14,8 +17,7 @@ export interface ChildSpec {
   cwd?: string;
   /** File that receives what it prints, appended. */
   log: string;
-  /** Sent by the kernel when this process dies, however it dies. */
-  deathSignal: 'TERM' | 'INT' | 'KILL';
+  deathSignal: DeathSignal;
   /** Run as an ordinary user in the eyes of the program; needed by those that refuse root. */
   disguiseRoot?: boolean;
 }
@@ -38,7 +40,7 @@ export async function startChild(spec: ChildSpec): Promise<Child> {
   mkdirSync(dirname(spec.log), { recursive: true });
   const log = openSync(spec.log, 'a', 0o600);
   // Inside the disguise: changing the user clears the death signal.
-  const command = ['setpriv', '--pdeathsig', spec.deathSignal, ...spec.command];
+  const command = [...dyingWithUs(spec.deathSignal), ...spec.command];
   const [program, ...args] = spec.disguiseRoot ? asDaemonIfRoot(command) : command;
   const child = spawn(program as string, args, {
     cwd: spec.cwd,
@@ -80,6 +82,11 @@ export function asDaemonIfRoot(command: string[]): string[] {
   return process.getuid?.() === 0
     ? ['unshare', '--user', '--map-user=1', '--map-group=1', ...command]
     : command;
+}
+
+/** Put before a command that must not outlive us. */
+export function dyingWithUs(signal: DeathSignal): string[] {
+  return ['setpriv', '--pdeathsig', signal];
 }
 
 /**

@@ -8,6 +8,7 @@ import { connect } from 'nats';
 import { natsOptions } from '../../actors/nats-url.ts';
 import { TerminalError } from '../../model/errors.ts';
 import { type Child, type ChildSpec, startChild, whenReady } from './child.ts';
+import type { Service } from './keep-running.ts';
 import { endPredecessors } from './predecessor.ts';
 
 const execute = promisify(execFile);
@@ -23,7 +24,8 @@ export interface NatsOptions {
 }
 
 /** A nats-server of our own with JetStream, on a port of loopback that only holders of a random password can use. */
-export class PrivateNats {
+export class PrivateNats implements Service {
+  readonly name = 'nats-server';
   readonly #options: NatsOptions;
   readonly #password = randomBytes(24).toString('hex');
   /** -1 lets the server choose; a restarted one must be found where the first one was. */
@@ -51,7 +53,7 @@ export class PrivateNats {
     rmSync(run, { recursive: true, force: true });
     mkdirSync(run);
     const command: ChildSpec['command'] = ['nats-server', '--config', config, '--ports_file_dir', run];
-    const spec: ChildSpec = { name: 'nats-server', command, env, log, cwd: directory, deathSignal: 'TERM' };
+    const spec: ChildSpec = { name: this.name, command, env, log, cwd: directory, deathSignal: 'TERM' };
     const child = await startChild(spec);
     const portsFile = join(run, `nats-server_${child.pid}.ports`);
     await whenReady(child, spec, 20, async () => {

@@ -5,7 +5,8 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { TerminalError } from '../../model/errors.ts';
-import { asDaemonIfRoot, type Child, type ChildSpec, startChild, whenReady } from './child.ts';
+import { asDaemonIfRoot, type Child, type ChildSpec, dyingWithUs, startChild, whenReady } from './child.ts';
+import type { Service } from './keep-running.ts';
 import { endPredecessors } from './predecessor.ts';
 
 const run = promisify(execFile);
@@ -25,7 +26,8 @@ export interface PostgresOptions {
  * A PostgreSQL server of our own. It listens on a socket in a directory that only its owner may enter, never on TCP,
  * so that it needs no password.
  */
-export class PrivatePostgres {
+export class PrivatePostgres implements Service {
+  readonly name = 'PostgreSQL';
   /** Connection string of the database `amphorae`. The same after each `start`. */
   readonly url: string;
   readonly #options: PostgresOptions;
@@ -52,7 +54,7 @@ export class PrivatePostgres {
     mkdirSync(this.#sockets, { recursive: true, mode: 0o700 });
 
     const spec: ChildSpec = {
-      name: 'PostgreSQL',
+      name: this.name,
       command: [postgres, '-D', this.#data, ...this.#settings().flatMap((setting) => ['-c', setting])],
       env: this.#options.env,
       log: this.#options.log,
@@ -92,6 +94,7 @@ export class PrivatePostgres {
     rmSync(draft, { recursive: true, force: true });
     const options = ['-D', draft, '-U', 'amphorae', '--auth=trust', '--no-locale', '--encoding=UTF8'];
     const [program, ...args] = asDaemonIfRoot([
+      ...dyingWithUs('KILL'),
       initdb,
       ...options,
       ...(this.#options.durable === false ? ['--no-sync'] : []),

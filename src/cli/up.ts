@@ -1,0 +1,54 @@
+import { type Config, type SettingName, settings } from '../config.ts';
+import { TerminalError } from '../model/errors.ts';
+import type { Command } from './command.ts';
+import { lockDataDirectory } from './up/data-directory.ts';
+import { supervise } from './up/supervisor.ts';
+
+/** `up` gives these to each of its controllers. */
+const ownSettings: SettingName[] = ['roles'];
+
+export const command: Command = {
+  description:
+    'Runs a private PostgreSQL and nats-server, applies migrations, and runs controllers with the REST API, until it is\n' +
+    'interrupted. Prints `ready URL` on standard output once the API answers. Its data stays in --data-dir for the next\n' +
+    'time, and its load balancers go on carrying traffic in between; `amphorae down` removes them.',
+  settings: (Object.keys(settings) as SettingName[]).filter((name) => !ownSettings.includes(name)),
+  async run({ config }) {
+    const stopping = new AbortController();
+    const onSignal = () => {
+      if (stopping.signal.aborted) process.exit(1); // asked twice: the kernel ends our children
+      stopping.abort();
+    };
+    process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+    await runUp(config, stopping.signal, (url) => process.stdout.write(`ready ${url}\n`));
+    return 0;
+  },
+};
+
+/**
+ * Run the control plane until `signal` is aborted. `ready` is called with the URL of the API once it answers.
+ * Rejects when the control plane does not come up; nothing of it runs any more then.
+ */
+export async function runUp(
+  config: Config,
+  signal: AbortSignal,
+  ready: (url: string) => void,
+): Promise<void> {
+  if (config.provider === 'netns' && process.getuid?.() !== 0) {
+    throw new TerminalError('not_root', 'network namespaces need root: run as root, or try --provider noop');
+  }
+  const lock = await lockDataDirectory(config.data_dir);
+  try {
+    const system = await supervise(config, {
+      signal,
+      say: (text) => process.stderr.write(`amphorae: ${text}\n`),
+    });
+    ready(system.url);
+    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    await system.stop();
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    await lock.release();
+  }
+}

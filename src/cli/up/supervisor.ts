@@ -1,0 +1,127 @@
+import { join } from 'node:path';
+import { request } from 'undici';
+import { type Config, programEnvironment, toEnvironment } from '../../config.ts';
+import { openDatabase } from '../../store/database.ts';
+import { migrate } from '../../store/migrator.ts';
+import { freeAddress, urlOf } from './address.ts';
+import { type ChildSpec, startChild, whenReady } from './child.ts';
+import { keepRunning, type Service } from './keep-running.ts';
+import { PrivateNats } from './private-nats.ts';
+import { PrivatePostgres } from './private-postgres.ts';
+
+/** Connections besides those of the controllers: migrations, and an operator's psql. */
+const SPARE_CONNECTIONS = 10;
+
+/** A controller drains (ends or hands over its effects) in this time, or is killed and recovers from its rows. */
+const DRAIN_SECONDS = 30;
+
+export interface System {
+  /** Where the REST API answers. */
+  url: string;
+  /** Controllers first, then the broker, then the database. Amphorae go on carrying traffic. */
+  stop(): Promise<void>;
+}
+
+export interface SupervisorOptions {
+  /** Takes one line about each thing that an operator may want to know. */
+  say(text: string): void;
+  /** Abort to give up starting. */
+  signal: AbortSignal;
+}
+
+/**
+ * Run the whole control plane as children of this process: database and broker (unless the configuration names
+ * others), migrations, controllers. Each is started again when it ends. Rejects, with nothing left running, when one
+ * of them does not come up the first time.
+ */
+export async function supervise(config: Config, { say, signal }: SupervisorOptions): Promise<System> {
+  const listen = await freeAddress(config.listen);
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async () => {
+    for (const each of stops.splice(0).reverse()) await each();
+  };
+  const run = async (service: Service) => {
+    signal.throwIfAborted();
+    return keepRunning(service, say);
+  };
+
+  try {
+    let { database_url, nats_url } = config;
+    if (!database_url) {
+      const postgres = privatePostgres(config);
+      stops.push(await run(postgres));
+      database_url = postgres.url;
+    }
+    if (!nats_url) {
+      const nats = privateNats(config);
+      stops.push(await run(nats));
+      nats_url = nats.url;
+    }
+    signal.throwIfAborted();
+    for (const name of await applyMigrations(database_url)) say(`migration ${name} applied`);
+
+    const shared = { ...config, listen, database_url, nats_url };
+    const stopControllers: (() => Promise<void>)[] = [];
+    stops.push(async () => void (await Promise.all(stopControllers.map((each) => each()))));
+    for (let number = 1; number <= config.nodes; number += 1) {
+      stopControllers.push(await run(controller(shared, number)));
+    }
+    signal.throwIfAborted();
+    return { url: urlOf(listen), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** The server that `up` and `down` keep in a data directory. */
+export function privatePostgres(config: Config): PrivatePostgres {
+  return new PrivatePostgres({
+    directory: join(config.data_dir, 'postgres'),
+    log: join(config.data_dir, 'logs', 'postgres.log'),
+    maxConnections: config.nodes * config.database_connections + SPARE_CONNECTIONS,
+    env: programEnvironment(),
+  });
+}
+
+function privateNats(config: Config): PrivateNats {
+  return new PrivateNats({
+    directory: join(config.data_dir, 'nats'),
+    log: join(config.data_dir, 'logs', 'nats.log'),
+    env: programEnvironment(),
+  });
+}
+
+async function applyMigrations(url: string): Promise<string[]> {
+  const { db, close } = openDatabase(url, { maxConnections: 1, applicationName: 'amphorae-migrate' });
+  return migrate(db).finally(close);
+}
+
+/** A `serve` process. The first one answers the API; all of them run actors. */
+function controller(config: Config, number: number): Service {
+  const name = `${config.node_id || 'node'}-${number}`;
+  const roles = number === 1 ? ['api', 'controller'] : ['controller'];
+  const spec: ChildSpec = {
+    name: `controller ${name}`,
+    command: [process.execPath, join(import.meta.dirname, '..', 'main.ts'), 'serve'],
+    // Not as arguments: the URLs hold passwords, and everyone may read a process's arguments.
+    env: { ...programEnvironment(), ...toEnvironment({ ...config, node_id: name, roles }) },
+    log: join(config.data_dir, 'logs', `${name}.log`),
+    deathSignal: 'KILL',
+  };
+  return {
+    name: spec.name,
+    async start() {
+      const child = await startChild(spec);
+      if (roles.includes('api')) await whenReady(child, spec, 60, () => answers(urlOf(config.listen)));
+      return child;
+    },
+    stop: (child) => child.stop('SIGTERM', DRAIN_SECONDS),
+  };
+}
+
+async function answers(url: string): Promise<true | undefined> {
+  const { statusCode, body } = await request(url, { headersTimeout: 2_000, bodyTimeout: 2_000 });
+  await body.dump();
+  return statusCode < 500 ? true : undefined;
+}
