@@ -164,7 +164,7 @@ export const settings = {
   noop_fail: setting(
     List,
     [],
-    'Verbs that fail, as `verb:kind` (createServer:placement, attachPort:transient, ...).',
+    'Verbs that fail, as `verb:kind[:count]` (createServer:placement, attachPort:transient:2, ...).',
   ),
 } as const satisfies Record<string, Setting>;
 
