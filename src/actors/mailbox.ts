@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { type ActorAddress, partitionOf } from '../machines/address.ts';
 import type { Queryable } from '../store/database.ts';
 import type { Bus, Envelope } from './bus.ts';
-import { machineVersionOf, XSTATE_VERSION } from './versions.ts';
+import { machineVersions } from '../machines/registry.ts';
+import { XSTATE_VERSION } from './versions.ts';
 
-/** First event of every actor: processing it takes the machine's initial transition. */
+/** First event of every actor: processing it takes the initial transition of its machine. */
 export const START = { type: 'amphorae.start' } as const;
 
 /**
@@ -26,7 +27,7 @@ export class Mailbox {
         kind: address.kind,
         id: address.id,
         partition: partitionOf(address.loadBalancerId),
-        machine_version: machineVersionOf(address.kind),
+        machine_version: machineVersions[address.kind],
         xstate_version: XSTATE_VERSION,
         input: JSON.stringify(input),
       })

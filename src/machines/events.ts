@@ -1,5 +1,5 @@
 import type { ErrorRecord } from '../model/errors.ts';
-import type { Topology } from '../model/status.ts';
+import type { AmphoraRole, Topology } from '../model/status.ts';
 
 /** Input of a load-balancer actor; stored with it, so it never changes. */
 export interface LoadBalancerInput {
@@ -9,19 +9,36 @@ export interface LoadBalancerInput {
   amphoraIds: string[];
 }
 
+export interface AmphoraInput {
+  amphoraId: string;
+  loadBalancerId: string;
+  role: AmphoraRole;
+  round: number;
+}
+
 /** What the REST API tells a load balancer. Its birth is the actor itself (see `mailbox.spawn`). */
 export type LoadBalancerCommand =
-  /** Rows changed up to `revision`. `memberPorts`: a member with a subnet came or went, so ports may have to. */
-  { type: 'CHANGED'; revision: number; memberPorts: boolean } | { type: 'DELETE' };
+  /**
+   * Rows changed up to `revision`. `memberPorts`: a member with a subnet came or went, so ports may have to.
+   * `subject`: whether the load balancer itself was changed, or something below it.
+   */
+  | { type: 'CHANGED'; revision: number; memberPorts: boolean; subject?: 'loadBalancer' | 'child' }
+  | { type: 'DELETE' };
+
+/**
+ * What a load balancer tells its amphorae. `round` comes back in the reports, so that an answer to an earlier command
+ * is not taken for one to a later.
+ */
+export type AmphoraCommand =
+  | { type: 'PLUG_PORTS'; round: number }
+  | { type: 'SYNC'; round: number }
+  | { type: 'RELEASE' };
 
 /** What an amphora reports to its load balancer. */
 export type AmphoraReport =
-  | { type: 'AMPHORA_PLUGGED'; amphoraId: string }
-  | { type: 'AMPHORA_CONFIGURED'; amphoraId: string; revision: number }
-  | { type: 'AMPHORA_SYNCED'; amphoraId: string; revision: number }
-  | { type: 'AMPHORA_FAILED'; amphoraId: string; step: string; error: ErrorRecord }
+  | { type: 'AMPHORA_PLUGGED'; amphoraId: string; round: number }
+  | { type: 'AMPHORA_CONFIGURED'; amphoraId: string; round: number }
+  | { type: 'AMPHORA_SYNCED'; amphoraId: string; round: number; revision: number }
+  | { type: 'AMPHORA_FAILED'; amphoraId: string; round: number; step: string; error: ErrorRecord }
   | { type: 'AMPHORA_RELEASED'; amphoraId: string }
   | { type: 'AMPHORA_RELEASE_FAILED'; amphoraId: string; error: ErrorRecord };
-
-/** What a load balancer tells its amphorae. */
-export type AmphoraCommand = { type: 'PLUG_PORTS' } | { type: 'SYNC' } | { type: 'RELEASE' };

@@ -17,7 +17,10 @@ export interface OpenDatabase {
 }
 
 /** Open a pool of at most `maxConnections` to the server that `url` names. Connects lazily. */
-export function openDatabase(url: string, options: { maxConnections: number; applicationName: string }): OpenDatabase {
+export function openDatabase(
+  url: string,
+  options: { maxConnections: number; applicationName: string },
+): OpenDatabase {
   const pool = new pg.Pool({
     connectionString: url,
     max: options.maxConnections,

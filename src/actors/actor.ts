@@ -1,0 +1,215 @@
+import type { AnyStateMachine } from 'xstate';
+import type { Envelope } from './bus.ts';
+import { type ActorEvent, effectDone, effectFailed, interpret, type Outcome } from './interpreter.ts';
+import type { EffectResult } from './effect-runner.ts';
+import type { ActorId, ActorRow, ActorStore, Cause, StoredTimer } from './store.ts';
+
+/** How many waiting messages of one actor are held in memory; the others wait as rows. */
+const MAILBOX_IN_MEMORY = 64;
+
+/** A conflict means that the actor was loaded too early; more than this many in a row mean a defect. */
+const MAX_CONFLICTS = 5;
+
+type Delivery =
+  | { from: 'message'; envelope: Envelope }
+  | { from: 'timer'; timer: StoredTimer }
+  | { from: 'effect'; effectId: string; token: number; result: EffectResult };
+
+/** What an actor needs of its node. */
+export interface ActorHost {
+  readonly node: string;
+  readonly store: ActorStore;
+  machineOf(actor: ActorId): AnyStateMachine;
+  /** Epoch of this node's lease for the partition; undefined when it has none. */
+  epochOf(partition: number): number | undefined;
+  /** After a commit: carry messages, start and stop effects, schedule timers. */
+  committed(actor: ActorRow, outcome: Outcome, sent: Envelope[], epoch: number): void;
+  /** The store refused a commit because the partition is not ours. */
+  fenced(partition: number): void;
+  /** An event that the actor cannot process was set aside. */
+  buried(actor: ActorId, event: ActorEvent, error: unknown): void;
+  /** The store could not be asked: call `again` in a while. */
+  postponed(actor: ActorId, error: unknown, again: () => void): void;
+  /** The chart does not know the event in this state. */
+  unhandled(actor: ActorRow, event: ActorEvent): void;
+}
+
+/**
+ * One actor on the node that owns its partition: takes its events one at a time, in order, and commits each before the
+ * next. What it holds in memory is a cache of its row; dropping it at any moment loses nothing.
+ */
+export class Actor {
+  readonly id: ActorId;
+  readonly partition: number;
+  readonly #host: ActorHost;
+  readonly #queue: Delivery[] = [];
+  /** Messages in the queue, so that the bus and the sweep can both bring one. */
+  readonly #queued = new Set<string>();
+  #row: ActorRow | undefined;
+  #running: Promise<void> | undefined;
+  #dropped = false;
+
+  constructor(id: ActorId, partition: number, host: ActorHost, row?: ActorRow) {
+    this.id = id;
+    this.partition = partition;
+    this.#host = host;
+    this.#row = row;
+  }
+
+  get idle(): boolean {
+    return this.#running === undefined && this.#queue.length === 0;
+  }
+
+  receive(envelope: Envelope): void {
+    if (this.#queued.has(envelope.id) || this.#queued.size >= MAILBOX_IN_MEMORY) return;
+    this.#queued.add(envelope.id);
+    this.#deliver({ from: 'message', envelope });
+  }
+
+  timerFired(timer: StoredTimer): void {
+    this.#deliver({ from: 'timer', timer });
+  }
+
+  effectEnded(effectId: string, token: number, result: EffectResult): void {
+    this.#deliver({ from: 'effect', effectId, token, result });
+  }
+
+  /** Take no more events. Resolves when the one being committed is through. */
+  async drop(): Promise<void> {
+    this.#dropped = true;
+    this.#queue.length = 0;
+    await this.#running;
+  }
+
+  #deliver(delivery: Delivery): void {
+    if (this.#dropped) return;
+    this.#queue.push(delivery);
+    this.#running ??= this.#drain().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  /** Messages and timers come again with the sweep, but the result of an effect is nowhere else. */
+  #redeliver(delivery: Delivery): void {
+    if (delivery.from === 'effect') this.#deliver(delivery);
+  }
+
+  async #drain(): Promise<void> {
+    let delivery = this.#queue[0];
+    while (delivery !== undefined && !this.#dropped) {
+      try {
+        await this.#process(delivery);
+        this.#forget(delivery);
+      } catch (error) {
+        this.#row = undefined;
+        this.#forget(delivery);
+        const again = delivery;
+        this.#host.postponed(this.id, error, () => this.#redeliver(again));
+      }
+      delivery = this.#queue[0];
+    }
+  }
+
+  #forget(delivery: Delivery): void {
+    const index = this.#queue.indexOf(delivery);
+    if (index >= 0) this.#queue.splice(index, 1);
+    if (delivery.from === 'message') this.#queued.delete(delivery.envelope.id);
+  }
+
+  async #process(delivery: Delivery): Promise<void> {
+    for (let conflicts = 0; conflicts <= MAX_CONFLICTS; conflicts++) {
+      const row = (this.#row ??= await this.#host.store.load(this.id));
+      const { event, cause } = read(delivery);
+      if (row === undefined || row.done || row.quarantined !== null) {
+        return this.#refuse(row, delivery);
+      }
+      if (cause.from === 'effect' && row.effects[cause.effectId]?.token !== cause.token) return;
+
+      const epoch = this.#host.epochOf(this.partition);
+      if (epoch === undefined) return;
+      let outcome: Outcome;
+      try {
+        outcome = interpret(this.#host.machineOf(this.id), row, event);
+      } catch (error) {
+        return this.#bury(delivery, event, error);
+      }
+      const committed = await this.#host.store.commit({
+        actor: row,
+        event,
+        cause,
+        outcome,
+        node: this.#host.node,
+        epoch,
+      });
+      switch (committed.result) {
+        case 'committed':
+          this.#row = advance(row, outcome);
+          if (!outcome.handled) this.#host.unhandled(row, event);
+          return this.#host.committed(this.#row, outcome, committed.sent, epoch);
+        case 'duplicate':
+          return;
+        case 'fenced':
+          this.#row = undefined;
+          return this.#host.fenced(this.partition);
+        case 'disordered':
+          return this.#reorder(delivery);
+        case 'conflict':
+          this.#row = undefined;
+      }
+    }
+    throw new Error(`${this.id.kind} ${this.id.id} changed under ${MAX_CONFLICTS} commits in a row`);
+  }
+
+  /** The chart could not take the event: set it aside, or it would come again for ever. */
+  async #bury(delivery: Delivery, event: ActorEvent, error: unknown): Promise<void> {
+    if (delivery.from === 'message') await this.#host.store.bury(delivery.envelope, String(error));
+    this.#host.buried(this.id, event, error);
+  }
+
+  /** Messages to an actor that has ended, or never was, are of no use to anyone. A quarantined one keeps its rows. */
+  async #refuse(row: ActorRow | undefined, delivery: Delivery): Promise<void> {
+    if (delivery.from !== 'message' || row?.quarantined) return;
+    await this.#host.store.bury(delivery.envelope, row ? 'the actor has ended' : 'there is no such actor');
+  }
+
+  /** The bus lost or overtook an earlier message: take the mailbox as it is stored. */
+  async #reorder(delivery: Delivery): Promise<void> {
+    this.#forget(delivery);
+    const stored = await this.#host.store.mailbox(this.id, MAILBOX_IN_MEMORY);
+    const others = this.#queue.filter(({ from }) => from !== 'message');
+    this.#queued.clear();
+    this.#queue.length = 0;
+    this.#queue.push(...others);
+    for (const envelope of stored) this.receive(envelope);
+  }
+}
+
+function read(delivery: Delivery): { event: ActorEvent; cause: Cause } {
+  switch (delivery.from) {
+    case 'message': {
+      const { id, seq, event } = delivery.envelope;
+      return { event: event as ActorEvent, cause: { from: 'message', messageId: id, seq } };
+    }
+    case 'timer': {
+      const { event, name, armedVersion } = delivery.timer;
+      return { event, cause: { from: 'timer', name, armedVersion } };
+    }
+    case 'effect': {
+      const { effectId, token, result } = delivery;
+      const event =
+        'output' in result ? effectDone(effectId, result.output) : effectFailed(effectId, result.error);
+      return { event, cause: { from: 'effect', effectId, token } };
+    }
+  }
+}
+
+function advance(row: ActorRow, outcome: Outcome): ActorRow {
+  return {
+    ...row,
+    version: row.version + 1,
+    snapshot: outcome.snapshot,
+    state: outcome.state,
+    effects: outcome.effects,
+    done: outcome.done,
+  };
+}

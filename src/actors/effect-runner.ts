@@ -1,0 +1,177 @@
+import type { EffectName } from '../machines/effects.ts';
+import { AmphoraeError, type ErrorRecord, TransientError, toErrorRecord } from '../model/errors.ts';
+import { type Clock, pause } from './clock.ts';
+import type { RunningEffect } from './interpreter.ts';
+import type { ActorId } from './store.ts';
+
+/** What an effect may use while it runs. */
+export interface EffectContext {
+  /** Aborted when the chart stops the effect, its deadline passes, or the node loses the partition. */
+  signal: AbortSignal;
+  /** Epoch of the node's lease, for those who refuse older ones. */
+  epoch: number;
+  /** Names this run in logs and requests: actor and version. */
+  requestId: string;
+}
+
+/** How long and how often an effect is tried. Only transient errors are tried again. */
+export interface RetryPolicy {
+  attempts: number;
+  /** For all attempts and the pauses between them. */
+  deadlineMs: number;
+  /** First pause; doubled with each attempt up to `maxBackoffMs`, with jitter. */
+  backoffMs: number;
+  maxBackoffMs: number;
+}
+
+export interface Effect {
+  run(input: never, context: EffectContext): Promise<unknown>;
+  retry: RetryPolicy;
+}
+
+export type Effects = Record<EffectName, Effect>;
+
+export type EffectResult = { output: unknown } | { error: ErrorRecord };
+
+interface Run {
+  abort: AbortController;
+  settled: Promise<void>;
+}
+
+/**
+ * Runs the effects that charts start. Effects of one actor never overlap: a new one waits until the one that it replaces
+ * has really stopped, so that releasing an amphora cannot overtake making it.
+ */
+export class EffectRunner {
+  readonly #effects: Effects;
+  readonly #clock: Clock;
+  readonly #slots: Slots;
+  readonly #runs = new Map<string, Run>();
+  readonly #lastOfActor = new Map<string, Promise<void>>();
+
+  constructor(effects: Effects, clock: Clock, concurrency: number) {
+    this.#effects = effects;
+    this.#clock = clock;
+    this.#slots = new Slots(concurrency);
+  }
+
+  /** Start an effect, unless it runs already. `done` is called once, with its result, if nobody stopped it before. */
+  start(
+    actor: ActorId,
+    effectId: string,
+    { src, input, token }: RunningEffect,
+    epoch: number,
+    done: (result: EffectResult) => void,
+  ): void {
+    const key = runKey(actor, effectId, token);
+    if (this.#runs.has(key)) return;
+    const abort = new AbortController();
+    const previous = this.#lastOfActor.get(actor.id) ?? Promise.resolve();
+    const settled = previous
+      .then(() => this.#attempt(this.#effects[src], src, input, abort.signal, epoch, `${actor.kind}/${actor.id}/${token}`))
+      .then((result) => {
+        this.#runs.delete(key);
+        if (!abort.signal.aborted) done(result);
+      });
+    this.#runs.set(key, { abort, settled });
+    this.#lastOfActor.set(actor.id, settled);
+    settled.then(() => {
+      if (this.#lastOfActor.get(actor.id) === settled) this.#lastOfActor.delete(actor.id);
+    });
+  }
+
+  /** Cancel an effect, whatever started it. */
+  stop(actor: ActorId, effectId: string): void {
+    const prefix = `${actor.kind}/${actor.id}/${effectId}/`;
+    for (const [key, run] of this.#runs) if (key.startsWith(prefix)) run.abort.abort(stopped());
+  }
+
+  /** Cancel everything that runs for an actor; resolves when it has stopped. */
+  async stopActor(actor: ActorId): Promise<void> {
+    const prefix = `${actor.kind}/${actor.id}/`;
+    const runs = [...this.#runs].filter(([key]) => key.startsWith(prefix)).map(([, run]) => run);
+    for (const { abort } of runs) abort.abort(stopped());
+    await Promise.all(runs.map(({ settled }) => settled));
+  }
+
+  /** Cancel everything and wait until it has stopped. */
+  async close(): Promise<void> {
+    for (const { abort } of this.#runs.values()) abort.abort(stopped());
+    await Promise.all([...this.#runs.values()].map(({ settled }) => settled));
+  }
+
+  async #attempt(
+    effect: Effect,
+    name: string,
+    input: object,
+    stop: AbortSignal,
+    epoch: number,
+    requestId: string,
+  ): Promise<EffectResult> {
+    const { attempts, deadlineMs, backoffMs, maxBackoffMs } = effect.retry;
+    const deadline = new AbortController();
+    const cancelDeadline = this.#clock.after(deadlineMs, () =>
+      deadline.abort(new TransientError('deadline_exceeded', `${name} was not done within ${deadlineMs / 1000} s`)),
+    );
+    const signal = AbortSignal.any([stop, deadline.signal]);
+    let lastError: ErrorRecord | undefined;
+    try {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          const output = await this.#slots.use(signal, () =>
+            effect.run(input as never, { signal, epoch, requestId }),
+          );
+          return { output: output ?? null };
+        } catch (error) {
+          const record = signal.aborted ? undefined : toErrorRecord(error);
+          if (record) lastError = record;
+          if (record?.kind !== 'transient' || attempt >= attempts) throw error;
+        }
+        const ceiling = Math.min(backoffMs * 2 ** (attempt - 1), maxBackoffMs);
+        await pause(this.#clock, ceiling * (0.5 + this.#clock.random() / 2), signal);
+      }
+    } catch (error) {
+      return { error: describe(error, signal, lastError) };
+    } finally {
+      cancelDeadline();
+    }
+  }
+}
+
+/** When time ran out, the last real failure is what an operator needs to see. */
+function describe(error: unknown, signal: AbortSignal, lastError: ErrorRecord | undefined): ErrorRecord {
+  if (!signal.aborted) return toErrorRecord(error);
+  const reason = toErrorRecord(signal.reason);
+  return lastError ? { ...lastError, message: `${reason.message}; last: ${lastError.message}` } : reason;
+}
+
+function stopped(): AmphoraeError {
+  return new TransientError('stopped', 'the effect was stopped');
+}
+
+function runKey(actor: ActorId, effectId: string, token: number): string {
+  return `${actor.kind}/${actor.id}/${effectId}/${token}`;
+}
+
+/** Lets `size` tasks run at once; the others wait in line. */
+class Slots {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(size: number) {
+    this.#free = size;
+  }
+
+  async use<T>(signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      signal.throwIfAborted();
+      return await task();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    }
+  }
+}

@@ -1,0 +1,138 @@
+import { type AnyMachineSnapshot, type AnyStateMachine, createActor, initialTransition, transition } from 'xstate';
+import type { RowParams, SendParams, SpawnParams } from '../machines/actions.ts';
+import type { EffectName } from '../machines/effects.ts';
+import type { RowChange } from '../machines/row-change.ts';
+
+export interface ActorEvent {
+  type: string;
+  [key: string]: unknown;
+}
+
+/** An effect that a machine started and has not stopped. `token` is the version of the actor that started it. */
+export interface RunningEffect {
+  src: EffectName;
+  input: object;
+  token: number;
+}
+
+/** What an actor is, between two events. */
+export interface ActorState {
+  /** XState's persisted snapshot; null before the first event. */
+  snapshot: object | null;
+  input: object;
+  version: number;
+  effects: Record<string, RunningEffect>;
+}
+
+/** Everything that one event does to one actor and the world, as data. */
+export interface Outcome {
+  snapshot: object;
+  /** The state's name, as in `updating.configSync`. */
+  state: string;
+  previousState: string;
+  /** The chart knows the event in the state it was in. */
+  handled: boolean;
+  /** The actor reached a final state: it takes no more events. */
+  done: boolean;
+  effects: Record<string, RunningEffect>;
+  startedEffects: string[];
+  stoppedEffects: string[];
+  armedTimers: { name: string; event: ActorEvent; delayMs: number }[];
+  disarmedTimers: string[];
+  messages: SendParams[];
+  spawned: SpawnParams[];
+  rowChanges: RowChange[];
+}
+
+/**
+ * Take one transition of a chart: state and event in, everything that follows from it out. Nothing runs; XState never
+ * gets a live actor, because one would lose its timers and start its promises again whenever it is restored.
+ * @throws whatever the chart throws, or an error when the snapshot does not fit the chart
+ */
+export function interpret(machine: AnyStateMachine, actor: ActorState, event: ActorEvent): Outcome {
+  const before = actor.snapshot === null ? undefined : restore(machine, actor.snapshot);
+  const [after, actions] = before
+    ? transition(machine, before, event)
+    : initialTransition(machine, actor.input as never);
+
+  const outcome: Outcome = {
+    snapshot: machine.getPersistedSnapshot(after) as object,
+    state: stateName(after.value),
+    previousState: before ? stateName(before.value) : '',
+    handled: before === undefined || before.can(event),
+    done: after.status === 'done',
+    effects: { ...actor.effects },
+    startedEffects: [],
+    stoppedEffects: [],
+    armedTimers: [],
+    disarmedTimers: [],
+    messages: [],
+    spawned: [],
+    rowChanges: [],
+  };
+  for (const action of actions) collect(outcome, action, actor.version + 1);
+  return outcome;
+}
+
+/** Read one action of a transition. The names and parameters are XState's; a contract test pins them. */
+function collect(outcome: Outcome, action: { type: string; params?: unknown }, version: number): void {
+  switch (action.type) {
+    case 'xstate.spawnChild': {
+      const { id, src, input } = action.params as { id: string; src: EffectName; input: object };
+      outcome.effects[id] = { src, input, token: version };
+      outcome.startedEffects.push(id);
+      break;
+    }
+    case 'xstate.stopChild': {
+      const { id } = action.params as { id: string };
+      delete outcome.effects[id];
+      outcome.startedEffects = outcome.startedEffects.filter((started) => started !== id);
+      outcome.stoppedEffects.push(id);
+      break;
+    }
+    case 'xstate.raise': {
+      const { id, event, delay } = action.params as { id: string; event: ActorEvent; delay?: number };
+      if (delay === undefined) break; // taken within the same transition already
+      outcome.disarmedTimers = outcome.disarmedTimers.filter((name) => name !== id);
+      outcome.armedTimers.push({ name: id, event, delayMs: delay });
+      break;
+    }
+    case 'xstate.cancel': {
+      const { sendId } = action.params as { sendId: string };
+      outcome.armedTimers = outcome.armedTimers.filter(({ name }) => name !== sendId);
+      outcome.disarmedTimers.push(sendId);
+      break;
+    }
+    case 'send':
+      outcome.messages.push(...(action.params as { messages: SendParams[] }).messages);
+      break;
+    case 'spawn':
+      outcome.spawned.push(...(action.params as { actors: SpawnParams[] }).actors);
+      break;
+    case 'rows':
+      outcome.rowChanges.push(...(action.params as RowParams).changes);
+      break;
+  }
+}
+
+/** A snapshot as the chart sees it, out of a stored one. */
+export function restore(machine: AnyStateMachine, snapshot: object): AnyMachineSnapshot {
+  return createActor(machine, { snapshot: snapshot as never, input: undefined as never }).getSnapshot();
+}
+
+/** `{ updating: 'configSync' }` as `updating.configSync`. */
+export function stateName(value: AnyMachineSnapshot['value']): string {
+  if (typeof value === 'string') return value;
+  return Object.entries(value)
+    .map(([name, inner]) => (inner === undefined ? name : `${name}.${stateName(inner)}`))
+    .join('|');
+}
+
+/** Event that reports the result of an effect to its chart. */
+export function effectDone(id: string, output: unknown): ActorEvent {
+  return { type: `xstate.done.actor.${id}`, output, actorId: id };
+}
+
+export function effectFailed(id: string, error: unknown): ActorEvent {
+  return { type: `xstate.error.actor.${id}`, error, actorId: id };
+}

@@ -1,0 +1,131 @@
+import type { Logger } from 'pino';
+import type { Clock } from './clock.ts';
+import type { ActorStore } from './store.ts';
+
+export interface LeaseListener {
+  /** The partition is ours from now on, under this epoch. */
+  gained(partition: number, epoch: number): void;
+  /** The partition is no longer ours: nothing may be written for it. Resolves when what ran for it has stopped. */
+  lost(partition: number): Promise<void>;
+}
+
+interface Held {
+  epoch: number;
+}
+
+/**
+ * Keeps this node's share of the partitions. Leases are renewed at a third of their life; when the database cannot be
+ * reached, all are dropped before they end there, so that no other node can own one at the same time.
+ */
+export class Leases {
+  readonly #store: ActorStore;
+  readonly #node: string;
+  readonly #leaseMs: number;
+  readonly #clock: Clock;
+  readonly #listener: LeaseListener;
+  readonly #log: Logger;
+  readonly #held = new Map<number, Held>();
+  #validUntil = 0;
+  #inherit = true;
+  #closed = false;
+  #cancelTimer = () => {};
+  #cancelExpiry = () => {};
+  #renewing: Promise<void> = Promise.resolve();
+
+  constructor(
+    store: ActorStore,
+    options: { node: string; leaseMs: number; clock: Clock; log: Logger },
+    listener: LeaseListener,
+  ) {
+    this.#store = store;
+    this.#node = options.node;
+    this.#leaseMs = options.leaseMs;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#listener = listener;
+  }
+
+  /** Epoch under which this node may write for a partition now; undefined when it may not. */
+  epochOf(partition: number): number | undefined {
+    return this.#clock.now() < this.#validUntil ? this.#held.get(partition)?.epoch : undefined;
+  }
+
+  partitions(): number[] {
+    return this.#clock.now() < this.#validUntil ? [...this.#held.keys()] : [];
+  }
+
+  /** Take the first leases; resolves when they are held. */
+  async start(): Promise<void> {
+    await this.#renewOnce();
+    this.#schedule();
+  }
+
+  /** Renew out of turn, because a commit was refused. */
+  refresh(): Promise<void> {
+    this.#renewing = this.#renewing.then(() => this.#renewOnce().catch((error) => this.#failed(error)));
+    return this.#renewing;
+  }
+
+  /** Stop what runs and give every lease back. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelTimer();
+    this.#cancelExpiry();
+    await this.#renewing;
+    const partitions = [...this.#held.keys()];
+    await this.#drop(partitions);
+    await this.#store.releaseLeases(this.#node, partitions);
+    await this.#store.removeNode(this.#node);
+  }
+
+  #schedule(): void {
+    if (this.#closed) return;
+    this.#cancelTimer = this.#clock.after(this.#leaseMs / 3, () => {
+      this.refresh().finally(() => this.#schedule());
+    });
+  }
+
+  async #renewOnce(): Promise<void> {
+    if (this.#closed) return;
+    // The lease is counted from before the request, and ends here a tenth earlier than in the database.
+    const asked = this.#clock.now();
+    const { leases, share } = await this.#store.renewLeases(this.#node, this.#leaseMs, this.#inherit);
+    this.#inherit = false;
+    this.#validUntil = asked + this.#leaseMs * 0.9;
+    this.#cancelExpiry();
+    this.#cancelExpiry = this.#clock.after(this.#validUntil - this.#clock.now(), () => this.#expire());
+
+    const now = new Map(leases.map(({ partition, epoch }) => [partition, epoch]));
+    const gone = [...this.#held].filter(([partition, { epoch }]) => now.get(partition) !== epoch);
+    await this.#drop(gone.map(([partition]) => partition));
+    for (const { partition, epoch } of leases) {
+      if (this.#held.has(partition)) continue;
+      this.#held.set(partition, { epoch });
+      this.#listener.gained(partition, epoch);
+    }
+    await this.#giveUpSurplus(share);
+  }
+
+  async #giveUpSurplus(share: number): Promise<void> {
+    const surplus = [...this.#held.keys()].slice(share);
+    if (surplus.length === 0) return;
+    await this.#drop(surplus);
+    await this.#store.releaseLeases(this.#node, surplus);
+    this.#log.info({ released: surplus.length }, 'partitions handed over to balance the nodes');
+  }
+
+  async #drop(partitions: number[]): Promise<void> {
+    for (const partition of partitions) this.#held.delete(partition);
+    await Promise.all(partitions.map((partition) => this.#listener.lost(partition)));
+  }
+
+  #failed(error: unknown): void {
+    this.#log.warn({ err: error }, 'leases could not be renewed; trying again');
+  }
+
+  #expire(): void {
+    if (this.#held.size === 0) return;
+    this.#log.error('leases ended before they could be renewed: all partitions are dropped');
+    void this.#drop([...this.#held.keys()]);
+  }
+}

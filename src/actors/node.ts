@@ -1,0 +1,229 @@
+import type { Logger } from 'pino';
+import type { AnyStateMachine } from 'xstate';
+import type { ActorKind } from '../machines/address.ts';
+import { Actor, type ActorHost } from './actor.ts';
+import type { Bus, Envelope } from './bus.ts';
+import type { Clock } from './clock.ts';
+import { EffectRunner, type Effects } from './effect-runner.ts';
+import type { ActorEvent, Outcome } from './interpreter.ts';
+import { Leases } from './leases.ts';
+import type { ActorId, ActorRow, ActorStore } from './store.ts';
+import { Timers } from './timers.ts';
+
+export interface NodeOptions {
+  /** Name of this node in leases; no two live nodes share one. */
+  node: string;
+  leaseMs: number;
+  sweepMs: number;
+  cacheSize: number;
+  effectConcurrency: number;
+}
+
+export interface NodeParts {
+  store: ActorStore;
+  bus: Bus;
+  clock: Clock;
+  machines: Record<ActorKind, AnyStateMachine>;
+  effects: Effects;
+  log: Logger;
+}
+
+/** How many waiting messages one sweep takes. */
+const SWEEP_LIMIT = 500;
+
+/**
+ * A process that hosts actors: it holds partitions by lease, receives their messages from the bus, finds by a periodic
+ * sweep what the bus lost, and runs what the charts ask for. `start` it, `close` it; killing it is also fine.
+ */
+export class Node implements ActorHost {
+  readonly node: string;
+  readonly store: ActorStore;
+  readonly #parts: NodeParts;
+  readonly #options: NodeOptions;
+  readonly #leases: Leases;
+  readonly #effects: EffectRunner;
+  readonly #timers: Timers;
+  /** In the order of their last use. */
+  readonly #actors = new Map<string, Actor>();
+  readonly #subscriptions = new Map<number, () => void>();
+  #cancelSweep = () => {};
+  #sweeping: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(parts: NodeParts, options: NodeOptions) {
+    this.node = options.node;
+    this.store = parts.store;
+    this.#parts = parts;
+    this.#options = options;
+    this.#effects = new EffectRunner(parts.effects, parts.clock, options.effectConcurrency);
+    this.#timers = new Timers(parts.clock, (timer) =>
+      this.#actor(timer, timer.partition)?.timerFired(timer),
+    );
+    this.#leases = new Leases(
+      parts.store,
+      { node: options.node, leaseMs: options.leaseMs, clock: parts.clock, log: parts.log },
+      {
+        gained: (partition, epoch) => this.#gained(partition, epoch),
+        lost: (partition) => this.#lost(partition),
+      },
+    );
+  }
+
+  /** Resolves when the first partitions are held and their messages are being processed. */
+  async start(): Promise<void> {
+    await this.#leases.start();
+    await this.sweep();
+    this.#scheduleSweep();
+    this.#parts.log.info({ node: this.node, partitions: this.#leases.partitions().length }, 'node started');
+  }
+
+  /** Hand everything over: effects are stopped, leases given back, nothing is lost. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelSweep();
+    await this.#sweeping;
+    await this.#leases.close();
+    await this.#effects.close();
+    this.#timers.clear();
+  }
+
+  machineOf({ kind }: ActorId): AnyStateMachine {
+    return this.#parts.machines[kind];
+  }
+
+  epochOf(partition: number): number | undefined {
+    return this.#leases.epochOf(partition);
+  }
+
+  committed(actor: ActorRow, outcome: Outcome, sent: Envelope[], epoch: number): void {
+    this.#parts.bus.publish(sent);
+    for (const id of outcome.stoppedEffects) this.#effects.stop(actor, id);
+    for (const id of outcome.startedEffects) this.#startEffect(actor, id, epoch);
+    for (const name of outcome.disarmedTimers) this.#timers.cancel(actor, name);
+    for (const { name, event, delayMs } of outcome.armedTimers) {
+      if (delayMs > this.#horizonMs) continue;
+      const { kind, id, partition, version } = actor;
+      this.#timers.schedule({ kind, id, partition, name, event, armedVersion: version, dueInMs: delayMs });
+    }
+    this.#parts.log.debug(
+      { actor: `${actor.kind}/${actor.id}`, from: outcome.previousState, to: outcome.state, version: actor.version },
+      'transition',
+    );
+  }
+
+  fenced(partition: number): void {
+    this.#parts.log.warn({ partition }, 'a commit was refused: the partition has another owner');
+    void this.#leases.refresh();
+  }
+
+  buried(actor: ActorId, event: ActorEvent, error: unknown): void {
+    this.#parts.log.error({ actor, event: event.type, err: error }, 'event set aside as a dead letter');
+  }
+
+  postponed(actor: ActorId, error: unknown, again: () => void): void {
+    this.#parts.log.warn({ actor, err: error }, 'event postponed: the store could not be reached');
+    this.#parts.clock.after(this.#options.sweepMs, again);
+  }
+
+  unhandled(actor: ActorRow, event: ActorEvent): void {
+    this.#parts.log.debug(
+      { actor: `${actor.kind}/${actor.id}`, state: actor.state, event: event.type },
+      'event ignored in this state',
+    );
+  }
+
+  /** Take what waits in the store and the timers that come due soon. Called by itself; useful when the bus was down. */
+  sweep(): Promise<void> {
+    this.#sweeping ??= this.#sweepOnce()
+      .catch((error) => this.#parts.log.warn({ err: error }, 'sweep failed; trying again'))
+      .finally(() => {
+        this.#sweeping = undefined;
+      });
+    return this.#sweeping;
+  }
+
+  get #horizonMs(): number {
+    return this.#options.sweepMs * 3;
+  }
+
+  async #sweepOnce(): Promise<void> {
+    const partitions = this.#leases.partitions();
+    if (partitions.length === 0) return;
+    const [messages, timers] = await Promise.all([
+      this.store.waiting(partitions, SWEEP_LIMIT),
+      this.store.timers(partitions, this.#horizonMs),
+    ]);
+    for (const message of messages) this.#receive(message);
+    for (const timer of timers) this.#timers.schedule(timer);
+    this.#passivate();
+  }
+
+  #scheduleSweep(): void {
+    if (this.#closed) return;
+    this.#cancelSweep = this.#parts.clock.after(this.#options.sweepMs, () => {
+      this.sweep().finally(() => this.#scheduleSweep());
+    });
+  }
+
+  #receive(envelope: Envelope): void {
+    this.#actor({ kind: envelope.kind, id: envelope.actorId }, envelope.partition)?.receive(envelope);
+  }
+
+  /** The actor in memory, made when needed; undefined when its partition is not ours. */
+  #actor(id: ActorId, partition: number, row?: ActorRow): Actor | undefined {
+    const key = `${id.kind}/${id.id}`;
+    let actor = this.#actors.get(key);
+    if (actor === undefined) {
+      if (this.epochOf(partition) === undefined) return undefined;
+      actor = new Actor({ kind: id.kind, id: id.id }, partition, this, row);
+    }
+    this.#actors.delete(key);
+    this.#actors.set(key, actor);
+    return actor;
+  }
+
+  #startEffect(actor: ActorRow, effectId: string, epoch: number): void {
+    const running = actor.effects[effectId];
+    if (running === undefined) return;
+    this.#effects.start({ kind: actor.kind, id: actor.id }, effectId, running, epoch, (result) => {
+      this.#actor(actor, actor.partition)?.effectEnded(effectId, running.token, result);
+    });
+  }
+
+  #gained(partition: number, epoch: number): void {
+    this.#subscriptions.set(
+      partition,
+      this.#parts.bus.subscribe(partition, (envelope) => this.#receive(envelope)),
+    );
+    this.#resume(partition, epoch).catch((error) => {
+      // Without its effects a partition is stuck: give the lease back, and try again with the next one.
+      this.#parts.log.error({ partition, err: error }, 'partition could not be resumed');
+      void this.#lost(partition).then(() => this.store.releaseLeases(this.node, [partition]).catch(() => {}));
+    });
+  }
+
+  /** Run again what the previous owner had started and not finished. */
+  async #resume(partition: number, epoch: number): Promise<void> {
+    for (const row of await this.store.busy(partition)) {
+      this.#actor(row, partition, row);
+      for (const effectId of Object.keys(row.effects)) this.#startEffect(row, effectId, epoch);
+    }
+    await this.sweep();
+  }
+
+  async #lost(partition: number): Promise<void> {
+    this.#subscriptions.get(partition)?.();
+    this.#subscriptions.delete(partition);
+    const mine = [...this.#actors].filter(([, actor]) => actor.partition === partition);
+    for (const [key] of mine) this.#actors.delete(key);
+    await Promise.all(mine.map(([, actor]) => Promise.all([actor.drop(), this.#effects.stopActor(actor.id)])));
+  }
+
+  /** Forget the actors that were idle longest, beyond the size of the cache. */
+  #passivate(): void {
+    for (const [key, actor] of this.#actors) {
+      if (this.#actors.size <= this.#options.cacheSize) return;
+      if (actor.idle) this.#actors.delete(key);
+    }
+  }
+}

@@ -1,0 +1,86 @@
+import type { ActorKind } from '../machines/address.ts';
+import type { Envelope } from './bus.ts';
+import type { ActorEvent, ActorState, Outcome } from './interpreter.ts';
+
+export interface ActorId {
+  kind: ActorKind;
+  id: string;
+}
+
+/** A stored actor. */
+export interface ActorRow extends ActorState, ActorId {
+  partition: number;
+  state: string;
+  machineVersion: number;
+  done: boolean;
+  quarantined: string | null;
+}
+
+/** What an event came from; the commit that applies the event consumes it. */
+export type Cause =
+  | { from: 'message'; messageId: string; seq: number }
+  | { from: 'timer'; name: string; armedVersion: number }
+  /** Results are not stored: an effect that did not get its result committed is run again. */
+  | { from: 'effect'; effectId: string; token: number };
+
+/** One event applied to one actor: all of it becomes true, or nothing. */
+export interface Commit {
+  actor: ActorRow;
+  event: ActorEvent;
+  cause: Cause;
+  outcome: Outcome;
+  /** The committing node's lease. */
+  node: string;
+  epoch: number;
+}
+
+/**
+ * - `committed`: applied; `sent` are the stored messages.
+ * - `duplicate`: the cause was consumed before.
+ * - `conflict`: the actor has changed since it was loaded.
+ * - `disordered`: an earlier message for the actor waits.
+ * - `fenced`: the partition belongs to another node or epoch.
+ */
+export type CommitResult =
+  | { result: 'committed'; sent: Envelope[] }
+  | { result: 'duplicate' | 'conflict' | 'disordered' | 'fenced' };
+
+export interface StoredTimer extends ActorId {
+  partition: number;
+  name: string;
+  event: ActorEvent;
+  armedVersion: number;
+  /** Milliseconds from now by the database's clock; negative when overdue. */
+  dueInMs: number;
+}
+
+export interface Lease {
+  partition: number;
+  epoch: number;
+}
+
+/** What the runtime asks of its store. Times are the database's clock. */
+export interface ActorStore {
+  load(actor: ActorId): Promise<ActorRow | undefined>;
+  commit(commit: Commit): Promise<CommitResult>;
+  /** Waiting messages of one actor, in order. */
+  mailbox(actor: ActorId, limit: number): Promise<Envelope[]>;
+  /** Waiting messages of the partitions, oldest first. */
+  waiting(partitions: number[], limit: number): Promise<Envelope[]>;
+  /** Actors of a partition that have effects to run. */
+  busy(partition: number): Promise<ActorRow[]>;
+  /** Timers of the partitions that are due within `horizonMs`. */
+  timers(partitions: number[], horizonMs: number): Promise<StoredTimer[]>;
+  /** Take a message out of the way that its actor cannot process, and say why. */
+  bury(envelope: Envelope, error: string): Promise<void>;
+  /**
+   * Announce the node, renew its leases of `leaseMs` and, up to an even share among the live nodes, take free ones. With
+   * `inherit`, leases that an earlier process of the same node left are taken over at once.
+   * @returns all leases held now
+   */
+  renewLeases(node: string, leaseMs: number, inherit: boolean): Promise<{ leases: Lease[]; share: number }>;
+  /** Give leases back before their end, so that other nodes can take them at once. */
+  releaseLeases(node: string, partitions: number[]): Promise<void>;
+  /** Announce the end of the node. */
+  removeNode(node: string): Promise<void>;
+}

@@ -1,0 +1,295 @@
+import { assign, setup } from 'xstate';
+import type { ErrorRecord } from '../model/errors.ts';
+import type { AmphoraStatus } from '../model/status.ts';
+import { runtimeActions } from './actions.ts';
+import type { ActorAddress } from './address.ts';
+import { effect } from './effects.ts';
+import { caught, deadlineError } from './errors.ts';
+import type { AmphoraCommand, AmphoraInput, AmphoraReport } from './events.ts';
+import type { AmphoraPatch } from './row-change.ts';
+
+export const AMPHORA_VERSION = 1;
+
+interface Context extends AmphoraInput {
+  /** Revision of the last configuration pushed; the firewall may have seen a later one. */
+  configuredRevision: number;
+  /** What sent the amphora into its failure state, and in which step. */
+  failure: { step: string; error: ErrorRecord } | null;
+}
+
+/** A new command replaces the work on an earlier one, from every state in which the amphora exists. */
+const commands = {
+  PLUG_PORTS: { target: 'portPlug', reenter: true, actions: 'beginRound' },
+  SYNC: { target: 'configSync', reenter: true, actions: 'beginRound' },
+} as const;
+
+/**
+ * One amphora: a server with haproxy, keepalived and a firewall, and its ports.
+ *
+ * It makes itself up to `plugged`, then obeys its load balancer: PLUG_PORTS and SYNC bring ports, configuration and
+ * firewall to what the load balancer's rows say, whatever was there before; RELEASE gives everything back from any
+ * state. Failure states hold what exists and wait for the load balancer's decision.
+ */
+export const amphoraMachine = setup({
+  types: {} as { context: Context; events: AmphoraCommand; input: AmphoraInput },
+  actors: {
+    placeServer: effect('placeServer'),
+    awaitAgent: effect('awaitAgent'),
+    plugPorts: effect('plugPorts'),
+    pushConfig: effect('pushConfig'),
+    pushFirewall: effect('pushFirewall'),
+    releaseAmphora: effect('releaseAmphora'),
+  },
+  actions: {
+    ...runtimeActions,
+    fail: assign({ failure: (_, failure: { step: string; error: ErrorRecord }) => failure }),
+    beginRound: assign(({ event }) => ('round' in event ? { round: event.round, failure: null } : {})),
+  },
+  delays: {
+    placeDeadline: 600_000,
+    bootDeadline: 600_000,
+    stepDeadline: 180_000,
+    releaseDeadline: 300_000,
+  },
+}).createMachine({
+  id: 'amphora',
+  context: ({ input }) => ({ ...input, configuredRevision: 0, failure: null }),
+  initial: 'placing',
+  on: { RELEASE: '.releasing' },
+  states: {
+    placing: {
+      invoke: {
+        id: 'placeServer',
+        src: 'placeServer',
+        input: ({ context }) => reference(context),
+        onDone: {
+          target: 'booting',
+          actions: {
+            type: 'rows',
+            params: ({ context, event: { output } }) =>
+              patch(context, {
+                status: 'BOOTING',
+                compute_id: output.computeId,
+                ...(output.certExpiration && { cert_expiration: output.certExpiration }),
+                ...(output.zone && { cached_zone: output.zone }),
+                ...(output.imageId && { image_id: output.imageId }),
+                ...(output.computeFlavor && { compute_flavor: output.computeFlavor }),
+              }),
+          },
+        },
+        onError: { target: 'placementFailure', actions: failing('placing') },
+      },
+      after: { placeDeadline: { target: 'placementFailure', actions: expired('placing') } },
+    },
+    booting: {
+      invoke: {
+        id: 'awaitAgent',
+        src: 'awaitAgent',
+        input: ({ context }) => reference(context),
+        onDone: {
+          target: 'portPlug',
+          actions: {
+            type: 'rows',
+            params: ({ context, event }) => patch(context, { lb_network_ip: event.output.managementAddress }),
+          },
+        },
+        onError: { target: 'bootFailure', actions: failing('booting') },
+      },
+      after: { bootDeadline: { target: 'bootFailure', actions: expired('booting') } },
+    },
+    portPlug: {
+      on: commands,
+      invoke: {
+        id: 'plugPorts',
+        src: 'plugPorts',
+        input: ({ context }) => reference(context),
+        onDone: {
+          target: 'plugged',
+          actions: {
+            type: 'rows',
+            params: ({ context, event: { output } }) => {
+              const vipPort = output.ports.find((port) => port.role === 'vip');
+              return {
+                changes: [
+                  { op: 'replacePorts', amphoraId: context.amphoraId, ports: output.ports },
+                  ...patch(context, {
+                    status: 'ALLOCATED',
+                    vrrp_ip: output.vrrpIp,
+                    ...(vipPort && { vrrp_port_id: vipPort.portId }),
+                    error_code: null,
+                    error_message: null,
+                  }).changes,
+                ],
+              };
+            },
+          },
+        },
+        onError: { target: 'portPlugFailure', actions: failing('portPlug') },
+      },
+      after: { stepDeadline: { target: 'portPlugFailure', actions: expired('portPlug') } },
+    },
+    plugged: {
+      entry: report((context) => ({ type: 'AMPHORA_PLUGGED', ...from(context) })),
+      on: commands,
+    },
+    configSync: {
+      on: commands,
+      invoke: {
+        id: 'pushConfig',
+        src: 'pushConfig',
+        input: ({ context }) => reference(context),
+        onDone: {
+          target: 'firewallSync',
+          actions: assign({ configuredRevision: ({ event }) => event.output.revision }),
+        },
+        onError: { target: 'configSyncFailure', actions: failing('configSync') },
+      },
+      after: { stepDeadline: { target: 'configSyncFailure', actions: expired('configSync') } },
+    },
+    firewallSync: {
+      on: commands,
+      entry: report((context) => ({ type: 'AMPHORA_CONFIGURED', ...from(context) })),
+      invoke: {
+        id: 'pushFirewall',
+        src: 'pushFirewall',
+        input: ({ context }) => reference(context),
+        onDone: {
+          target: 'ready',
+          actions: assign({
+            configuredRevision: ({ context, event }) =>
+              Math.min(context.configuredRevision, event.output.revision),
+          }),
+        },
+        onError: { target: 'firewallSyncFailure', actions: failing('firewallSync') },
+      },
+      after: { stepDeadline: { target: 'firewallSyncFailure', actions: expired('firewallSync') } },
+    },
+    ready: {
+      entry: [
+        {
+          type: 'rows',
+          params: ({ context }) =>
+            patch(context, {
+              applied_revision: context.configuredRevision,
+              error_code: null,
+              error_message: null,
+            }),
+        },
+        report((context) => ({
+          type: 'AMPHORA_SYNCED',
+          ...from(context),
+          revision: context.configuredRevision,
+        })),
+      ],
+      on: commands,
+    },
+    placementFailure: { entry: reportFailure('ERROR') },
+    bootFailure: { entry: reportFailure('ERROR') },
+    portPlugFailure: retryableFailure(),
+    configSyncFailure: retryableFailure(),
+    firewallSyncFailure: retryableFailure(),
+    releasing: {
+      entry: {
+        type: 'rows',
+        params: ({ context }) => patch(context, { status: 'PENDING_DELETE' }),
+      },
+      invoke: {
+        id: 'releaseAmphora',
+        src: 'releaseAmphora',
+        input: ({ context }) => reference(context),
+        onDone: 'DELETED',
+        onError: { target: 'ERROR', actions: failing('releasing') },
+      },
+      after: { releaseDeadline: { target: 'ERROR', actions: expired('releasing') } },
+    },
+    /** The release failed: something of it may still exist. RELEASE tries again. */
+    ERROR: {
+      entry: [
+        {
+          type: 'rows',
+          params: ({ context }) => patch(context, { status: 'ERROR', ...reason(context) }),
+        },
+        report((context) => ({
+          type: 'AMPHORA_RELEASE_FAILED',
+          amphoraId: context.amphoraId,
+          error: context.failure?.error ?? deadlineError('releasing'),
+        })),
+      ],
+    },
+    DELETED: {
+      type: 'final',
+      entry: [
+        {
+          type: 'rows',
+          params: ({ context }) => ({ changes: [{ op: 'removeAmphora', amphoraId: context.amphoraId }] }),
+        },
+        report((context) => ({ type: 'AMPHORA_RELEASED', amphoraId: context.amphoraId })),
+      ],
+    },
+  },
+});
+
+function reference({ amphoraId, loadBalancerId }: Context) {
+  return { amphoraId, loadBalancerId };
+}
+
+function from({ amphoraId, round }: Context) {
+  return { amphoraId, round };
+}
+
+function loadBalancerOf({ loadBalancerId }: Context): ActorAddress {
+  return { kind: 'load-balancer', id: loadBalancerId, loadBalancerId };
+}
+
+function patch(context: Context, changes: AmphoraPatch) {
+  return { changes: [{ op: 'patchAmphora' as const, amphoraId: context.amphoraId, patch: changes }] };
+}
+
+function reason({ failure }: Context) {
+  return { error_code: failure?.error.code ?? null, error_message: failure?.error.message ?? null };
+}
+
+/** Actions of a failed invocation: remember what failed and why. */
+function failing(step: string) {
+  return {
+    type: 'fail' as const,
+    params: ({ event }: { event: { error: unknown } }) => ({ step, error: caught(event.error) }),
+  };
+}
+
+function expired(step: string) {
+  return { type: 'fail' as const, params: { step, error: deadlineError(step) } };
+}
+
+function report(make: (context: Context) => AmphoraReport) {
+  return {
+    type: 'send' as const,
+    params: ({ context }: { context: Context }) => ({
+      messages: [{ to: loadBalancerOf(context), event: make(context) }],
+    }),
+  };
+}
+
+function reportFailure(status: AmphoraStatus | undefined) {
+  return [
+    {
+      type: 'rows' as const,
+      params: ({ context }: { context: Context }) =>
+        patch(context, { ...(status && { status }), ...reason(context) }),
+    },
+    report((context) => ({
+      type: 'AMPHORA_FAILED',
+      ...from(context),
+      step: context.failure?.step ?? 'unknown',
+      error: context.failure?.error ?? deadlineError('unknown'),
+    })),
+  ];
+}
+
+/** A step failed in an amphora that may be serving: it goes on as it is until the load balancer decides. */
+function retryableFailure() {
+  return {
+    entry: reportFailure(undefined),
+    on: commands,
+  };
+}

@@ -1,0 +1,56 @@
+import type { ErrorRecord } from '../model/errors.ts';
+import type { AmphoraPort, Vip } from '../model/graph.ts';
+import type { AmphoraRole, AmphoraStatus } from '../model/status.ts';
+
+/**
+ * What a transition does to the rows that users see; applied in the same commit as the transition itself.
+ * `src/store/row-changes.ts` says it in SQL.
+ */
+export type RowChange =
+  | { op: 'storeVip'; loadBalancerId: string; vip: Vip; additionalVips: Vip[] }
+  | { op: 'clearVip'; loadBalancerId: string }
+  | { op: 'insertAmphorae'; loadBalancerId: string; amphorae: NewAmphora[] }
+  | { op: 'patchAmphora'; amphoraId: string; patch: AmphoraPatch }
+  | { op: 'replacePorts'; amphoraId: string; ports: AmphoraPort[] }
+  | { op: 'removeAmphora'; amphoraId: string }
+  /**
+   * Everything up to `revision` is in force: pending rows become ACTIVE or, if they were to go, are removed, and the
+   * load balancer is ACTIVE. What lies beyond it was `rejected`, if that is given; else it is still to be applied.
+   */
+  | { op: 'settle'; loadBalancerId: string; revision: number; rejected: Rejection | null }
+  /**
+   * What lies beyond `revision` cannot be applied: those objects become ERROR and are withheld. The load balancer stays
+   * as it is until the amphorae are back at what was accepted.
+   */
+  | { op: 'reject'; loadBalancerId: string; revision: number; error: ErrorRecord }
+  /** The load balancer, and whatever of it is still pending, becomes ERROR. */
+  | { op: 'failLoadBalancer'; loadBalancerId: string; error: ErrorRecord }
+  | { op: 'deleteLoadBalancer'; loadBalancerId: string };
+
+/** Why objects were not brought into force; `withhold` keeps them out of the data plane until they change again. */
+export interface Rejection {
+  error: ErrorRecord;
+  withhold: boolean;
+}
+
+export interface NewAmphora {
+  id: string;
+  role: AmphoraRole;
+}
+
+export interface AmphoraPatch {
+  status?: AmphoraStatus;
+  compute_id?: string;
+  lb_network_ip?: string;
+  vrrp_ip?: string;
+  ha_ip?: string;
+  vrrp_port_id?: string;
+  ha_port_id?: string;
+  cert_expiration?: string;
+  cached_zone?: string;
+  image_id?: string;
+  compute_flavor?: string;
+  applied_revision?: number;
+  error_code?: string | null;
+  error_message?: string | null;
+}

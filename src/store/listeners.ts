@@ -1,0 +1,63 @@
+import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
+import { childIds, type Reference } from './children.ts';
+import type { Queryable } from './database.ts';
+import { columns, provisionedColumns } from './list.ts';
+import type { ListenerTable } from './schema.ts';
+
+export interface Listener extends Selectable<ListenerTable> {
+  l7policies: Reference[];
+}
+
+export const listenerAttributes = {
+  ...columns('listeners', {
+    ...provisionedColumns,
+    description: 'text',
+    protocol: 'text',
+    protocol_port: 'integer',
+    connection_limit: 'integer',
+    default_pool_id: 'uuid',
+    timeout_client_data: 'integer',
+    timeout_member_connect: 'integer',
+    timeout_member_data: 'integer',
+    timeout_tcp_inspect: 'integer',
+    client_authentication: 'text',
+    default_tls_container_ref: 'text',
+    client_ca_tls_container_ref: 'text',
+    client_crl_container_ref: 'text',
+    tls_ciphers: 'text',
+    hsts_max_age: 'integer',
+    hsts_include_subdomains: 'boolean',
+    hsts_preload: 'boolean',
+  }),
+  loadbalancer_id: { type: 'uuid', expression: sql.ref('listeners.load_balancer_id') },
+} as const;
+
+export function selectListeners(db: Queryable) {
+  const policies = childIds('l7policies', sql`child.listener_id = listeners.id`, sql`child.position`);
+  return db.selectFrom('listeners').selectAll('listeners').select(policies.as('l7policies'));
+}
+
+export async function insertListeners(
+  transaction: Queryable,
+  rows: Insertable<ListenerTable>[],
+): Promise<void> {
+  if (rows.length > 0) await transaction.insertInto('listeners').values(rows).execute();
+}
+
+export async function updateListener(
+  transaction: Queryable,
+  id: string,
+  values: Updateable<ListenerTable>,
+): Promise<void> {
+  await transaction.updateTable('listeners').set(values).where('id', '=', id).execute();
+}
+
+/** Mark the listeners that use a pool as being changed with it. One that is in ERROR stays in ERROR (contract B3). */
+export async function lockListenersOf(transaction: Queryable, poolId: string): Promise<void> {
+  await transaction
+    .updateTable('listeners')
+    .set({ provisioning_status: 'PENDING_UPDATE' })
+    .where('default_pool_id', '=', poolId)
+    .where('provisioning_status', '=', 'ACTIVE')
+    .execute();
+}

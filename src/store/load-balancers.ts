@@ -1,0 +1,83 @@
+import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
+import { childIds, type Reference } from './children.ts';
+import type { Queryable } from './database.ts';
+import { columns, provisionedColumns } from './list.ts';
+import type { AdditionalVipTable, LoadBalancerTable } from './schema.ts';
+
+export interface LoadBalancer extends Selectable<LoadBalancerTable> {
+  listeners: Reference[];
+  pools: Reference[];
+  additional_vips: { subnet_id: string; ip_address: string | null; port_id: string | null }[];
+}
+
+export const loadBalancerAttributes = columns('load_balancers', {
+  ...provisionedColumns,
+  description: 'text',
+  provider: 'text',
+  flavor_id: 'uuid',
+  availability_zone: 'text',
+  vip_address: 'text',
+  vip_subnet_id: 'uuid',
+  vip_network_id: 'uuid',
+  vip_port_id: 'uuid',
+  vip_qos_policy_id: 'uuid',
+  vip_vnic_type: 'text',
+});
+
+/** Load balancers that exist for the API, with the ids of what they hold. */
+export function selectLoadBalancers(db: Queryable) {
+  const additionalVips = sql<LoadBalancer['additional_vips']>`(
+    select coalesce(json_agg(json_build_object(
+      'subnet_id', vip.subnet_id, 'ip_address', vip.ip_address, 'port_id', vip.port_id) order by vip.position), '[]')
+    from additional_vips as vip where vip.load_balancer_id = load_balancers.id)`;
+  const ofThis = sql`child.load_balancer_id = load_balancers.id`;
+  return db
+    .selectFrom('load_balancers')
+    .selectAll('load_balancers')
+    .select([
+      childIds('listeners', ofThis).as('listeners'),
+      childIds('pools', ofThis).as('pools'),
+      additionalVips.as('additional_vips'),
+    ])
+    .where('provisioning_status', '<>', 'DELETED');
+}
+
+/** The row, locked until the transaction ends. It is the lock of everything below it (contract B1). */
+export function lockLoadBalancer(transaction: Queryable, id: string) {
+  return transaction
+    .selectFrom('load_balancers')
+    .selectAll()
+    .where('id', '=', id)
+    .where('provisioning_status', '<>', 'DELETED')
+    .forUpdate()
+    .executeTakeFirst();
+}
+
+export async function insertLoadBalancer(
+  transaction: Queryable,
+  row: Insertable<LoadBalancerTable>,
+  additionalVips: Insertable<AdditionalVipTable>[],
+): Promise<void> {
+  await transaction.insertInto('load_balancers').values(row).execute();
+  if (additionalVips.length > 0)
+    await transaction.insertInto('additional_vips').values(additionalVips).execute();
+}
+
+export async function updateLoadBalancer(
+  transaction: Queryable,
+  id: string,
+  values: Updateable<LoadBalancerTable>,
+): Promise<void> {
+  await transaction.updateTable('load_balancers').set(values).where('id', '=', id).execute();
+}
+
+/** Whether anything hangs below a load balancer. */
+export async function hasChildren(db: Queryable, id: string): Promise<boolean> {
+  const { found } = await db
+    .selectNoFrom(
+      sql<boolean>`exists (select 1 from listeners where load_balancer_id = ${id})
+        or exists (select 1 from pools where load_balancer_id = ${id})`.as('found'),
+    )
+    .executeTakeFirstOrThrow();
+  return found;
+}

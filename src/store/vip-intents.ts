@@ -1,0 +1,49 @@
+import { sql } from 'kysely';
+import type { Db, Queryable } from './database.ts';
+
+/**
+ * The VIP port of a load balancer is made before the transaction that stores the load balancer. An intent, committed
+ * first, lets a sweep find the port when the process dies between the two.
+ */
+export async function insertVipIntent(db: Db, loadBalancerId: string, portName: string): Promise<void> {
+  await db
+    .insertInto('vip_intents')
+    // Far longer than a request may take; the sweep needs to be sure that nobody is working on it.
+    .values({
+      load_balancer_id: loadBalancerId,
+      port_name: portName,
+      expires_at: sql`now() + interval '10 minutes'`,
+    })
+    .execute();
+}
+
+/** Remove an intent; false when a sweep was faster, so that the port may be gone. */
+export async function deleteVipIntent(transaction: Queryable, loadBalancerId: string): Promise<boolean> {
+  const { numDeletedRows } = await transaction
+    .deleteFrom('vip_intents')
+    .where('load_balancer_id', '=', loadBalancerId)
+    .executeTakeFirst();
+  return numDeletedRows > 0n;
+}
+
+/**
+ * Take one expired intent and do away with what it stands for; nobody else can take it meanwhile, and it stays when
+ * `release` fails. Returns false when there is none left.
+ */
+export function takeExpiredVipIntent(db: Db, release: (portName: string) => Promise<void>): Promise<boolean> {
+  return db.transaction().execute(async (transaction) => {
+    const intent = await transaction
+      .selectFrom('vip_intents')
+      .selectAll()
+      .where('expires_at', '<', sql<Date>`now()`)
+      .orderBy('expires_at')
+      .limit(1)
+      .forUpdate()
+      .skipLocked()
+      .executeTakeFirst();
+    if (intent === undefined) return false;
+    await release(intent.port_name);
+    await deleteVipIntent(transaction, intent.load_balancer_id);
+    return true;
+  });
+}
