@@ -1,7 +1,7 @@
 import type { AnyStateMachine } from 'xstate';
 import type { Envelope } from './bus.ts';
-import { type ActorEvent, effectDone, effectFailed, interpret, type Outcome } from './interpreter.ts';
 import type { EffectResult } from './effect-runner.ts';
+import { type ActorEvent, effectDone, effectFailed, interpret, type Outcome } from './interpreter.ts';
 import type { ActorId, ActorRow, ActorStore, Cause, StoredTimer } from './store.ts';
 
 /** How many waiting messages of one actor are held in memory; the others wait as rows. */
@@ -118,7 +118,8 @@ export class Actor {
 
   async #process(delivery: Delivery): Promise<void> {
     for (let conflicts = 0; conflicts <= MAX_CONFLICTS; conflicts++) {
-      const row = (this.#row ??= await this.#host.store.load(this.id));
+      const row = this.#row ?? (await this.#host.store.load(this.id));
+      this.#row = row;
       const { event, cause } = read(delivery);
       if (row === undefined || row.done || row.quarantined !== null) {
         return this.#refuse(row, delivery);

@@ -1,35 +1,8 @@
-import type { EffectName } from '../machines/effects.ts';
-import { AmphoraeError, type ErrorRecord, TransientError, toErrorRecord } from '../model/errors.ts';
+import type { Effect, Effects } from '../machines/effects.ts';
+import { type AmphoraeError, type ErrorRecord, TransientError, toErrorRecord } from '../model/errors.ts';
 import { type Clock, pause } from './clock.ts';
 import type { RunningEffect } from './interpreter.ts';
 import type { ActorId } from './store.ts';
-
-/** What an effect may use while it runs. */
-export interface EffectContext {
-  /** Aborted when the chart stops the effect, its deadline passes, or the node loses the partition. */
-  signal: AbortSignal;
-  /** Epoch of the node's lease, for those who refuse older ones. */
-  epoch: number;
-  /** Names this run in logs and requests: actor and version. */
-  requestId: string;
-}
-
-/** How long and how often an effect is tried. Only transient errors are tried again. */
-export interface RetryPolicy {
-  attempts: number;
-  /** For all attempts and the pauses between them. */
-  deadlineMs: number;
-  /** First pause; doubled with each attempt up to `maxBackoffMs`, with jitter. */
-  backoffMs: number;
-  maxBackoffMs: number;
-}
-
-export interface Effect {
-  run(input: never, context: EffectContext): Promise<unknown>;
-  retry: RetryPolicy;
-}
-
-export type Effects = Record<EffectName, Effect>;
 
 export type EffectResult = { output: unknown } | { error: ErrorRecord };
 
@@ -68,7 +41,16 @@ export class EffectRunner {
     const abort = new AbortController();
     const previous = this.#lastOfActor.get(actor.id) ?? Promise.resolve();
     const settled = previous
-      .then(() => this.#attempt(this.#effects[src], src, input, abort.signal, epoch, `${actor.kind}/${actor.id}/${token}`))
+      .then(() =>
+        this.#attempt(
+          this.#effects[src],
+          src,
+          input,
+          abort.signal,
+          epoch,
+          `${actor.kind}/${actor.id}/${token}`,
+        ),
+      )
       .then((result) => {
         this.#runs.delete(key);
         if (!abort.signal.aborted) done(result);
@@ -111,7 +93,9 @@ export class EffectRunner {
     const { attempts, deadlineMs, backoffMs, maxBackoffMs } = effect.retry;
     const deadline = new AbortController();
     const cancelDeadline = this.#clock.after(deadlineMs, () =>
-      deadline.abort(new TransientError('deadline_exceeded', `${name} was not done within ${deadlineMs / 1000} s`)),
+      deadline.abort(
+        new TransientError('deadline_exceeded', `${name} was not done within ${deadlineMs / 1000} s`),
+      ),
     );
     const signal = AbortSignal.any([stop, deadline.signal]);
     let lastError: ErrorRecord | undefined;

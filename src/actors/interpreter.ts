@@ -1,4 +1,10 @@
-import { type AnyMachineSnapshot, type AnyStateMachine, createActor, initialTransition, transition } from 'xstate';
+import {
+  type AnyMachineSnapshot,
+  type AnyStateMachine,
+  createActor,
+  initialTransition,
+  transition,
+} from 'xstate';
 import type { RowParams, SendParams, SpawnParams } from '../machines/actions.ts';
 import type { EffectName } from '../machines/effects.ts';
 import type { RowChange } from '../machines/row-change.ts';

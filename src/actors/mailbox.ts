@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { type ActorAddress, partitionOf } from '../machines/address.ts';
+import { machineVersions } from '../machines/registry.ts';
 import type { Queryable } from '../store/database.ts';
 import type { Bus, Envelope } from './bus.ts';
-import { machineVersions } from '../machines/registry.ts';
 import { XSTATE_VERSION } from './versions.ts';
 
 /** First event of every actor: processing it takes the initial transition of its machine. */

@@ -20,7 +20,10 @@ export class NatsBus implements Bus {
         this.#connection.publish(subject(envelope.partition), codec.encode(JSON.stringify(envelope)));
       } catch (error) {
         // The row is there; the sweep of its owner takes it.
-        this.#log.debug({ err: error, message: envelope.id }, 'message left to the sweep: NATS is not reachable');
+        this.#log.debug(
+          { err: error, message: envelope.id },
+          'message left to the sweep: NATS is not reachable',
+        );
       }
     }
   }

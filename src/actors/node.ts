@@ -1,10 +1,11 @@
 import type { Logger } from 'pino';
 import type { AnyStateMachine } from 'xstate';
 import type { ActorKind } from '../machines/address.ts';
+import type { Effects } from '../machines/effects.ts';
 import { Actor, type ActorHost } from './actor.ts';
 import type { Bus, Envelope } from './bus.ts';
 import type { Clock } from './clock.ts';
-import { EffectRunner, type Effects } from './effect-runner.ts';
+import { EffectRunner } from './effect-runner.ts';
 import type { ActorEvent, Outcome } from './interpreter.ts';
 import { Leases } from './leases.ts';
 import type { ActorId, ActorRow, ActorStore } from './store.ts';
@@ -56,9 +57,7 @@ export class Node implements ActorHost {
     this.#parts = parts;
     this.#options = options;
     this.#effects = new EffectRunner(parts.effects, parts.clock, options.effectConcurrency);
-    this.#timers = new Timers(parts.clock, (timer) =>
-      this.#actor(timer, timer.partition)?.timerFired(timer),
-    );
+    this.#timers = new Timers(parts.clock, (timer) => this.#actor(timer, timer.partition)?.timerFired(timer));
     this.#leases = new Leases(
       parts.store,
       { node: options.node, leaseMs: options.leaseMs, clock: parts.clock, log: parts.log },
@@ -106,7 +105,12 @@ export class Node implements ActorHost {
       this.#timers.schedule({ kind, id, partition, name, event, armedVersion: version, dueInMs: delayMs });
     }
     this.#parts.log.debug(
-      { actor: `${actor.kind}/${actor.id}`, from: outcome.previousState, to: outcome.state, version: actor.version },
+      {
+        actor: `${actor.kind}/${actor.id}`,
+        from: outcome.previousState,
+        to: outcome.state,
+        version: actor.version,
+      },
       'transition',
     );
   }
@@ -216,7 +220,9 @@ export class Node implements ActorHost {
     this.#subscriptions.delete(partition);
     const mine = [...this.#actors].filter(([, actor]) => actor.partition === partition);
     for (const [key] of mine) this.#actors.delete(key);
-    await Promise.all(mine.map(([, actor]) => Promise.all([actor.drop(), this.#effects.stopActor(actor.id)])));
+    await Promise.all(
+      mine.map(([, actor]) => Promise.all([actor.drop(), this.#effects.stopActor(actor.id)])),
+    );
   }
 
   /** Forget the actors that were idle longest, beyond the size of the cache. */

@@ -189,10 +189,10 @@ export class PostgresActorStore implements ActorStore {
   }
 
   async waiting(partitions: number[], limit: number): Promise<Envelope[]> {
-    const { rows } = await this.#query(
-      `${selectMessage} WHERE partition = ANY ($1) ORDER BY seq LIMIT $2`,
-      [partitions, limit],
-    );
+    const { rows } = await this.#query(`${selectMessage} WHERE partition = ANY ($1) ORDER BY seq LIMIT $2`, [
+      partitions,
+      limit,
+    ]);
     return rows.map(toEnvelope);
   }
 

@@ -1,4 +1,5 @@
 import { fromPromise } from 'xstate';
+import type { EffectContext, RetryPolicy } from '../model/effect.ts';
 import type { AmphoraPort, Vip } from '../model/graph.ts';
 
 /**
@@ -41,6 +42,14 @@ export interface PlacedServer {
 export type EffectName = keyof EffectTypes;
 export type EffectInput<N extends EffectName> = EffectTypes[N]['input'];
 export type EffectOutput<N extends EffectName> = EffectTypes[N]['output'];
+
+/** The code behind a name, and how it is tried again. */
+export interface Effect {
+  run(input: never, context: EffectContext): Promise<unknown>;
+  retry: RetryPolicy;
+}
+
+export type Effects = Record<EffectName, Effect>;
 
 /** The actor logic that stands for an effect in a chart: typed, and never run by XState. */
 export function effect<N extends EffectName>(name: N) {

@@ -2,7 +2,13 @@ import type { ErrorRecord } from '../model/errors.ts';
 
 /** The error of a failed effect. The runtime delivers records; anything else is a defect and is said so. */
 export function caught(error: unknown): ErrorRecord {
-  if (typeof error === 'object' && error !== null && 'kind' in error && 'code' in error && 'message' in error) {
+  if (
+    typeof error === 'object' &&
+    error !== null &&
+    'kind' in error &&
+    'code' in error &&
+    'message' in error
+  ) {
     return error as ErrorRecord;
   }
   return { kind: 'terminal', code: 'internal', message: `unexpected failure: ${String(error)}` };

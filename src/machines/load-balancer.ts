@@ -89,7 +89,13 @@ export const loadBalancerMachine = setup({
     noteReached: assign(({ context }) => ({
       appliedRevision: Math.max(context.appliedRevision, reachedRevision(context)),
     })),
-    forgetChange: assign({ memberPorts: false, ownChange: false, restoring: false, rejected: null, error: null }),
+    forgetChange: assign({
+      memberPorts: false,
+      ownChange: false,
+      restoring: false,
+      rejected: null,
+      error: null,
+    }),
   },
   guards: {
     currentRound: ({ context, event }) => 'round' in event && event.round === context.round,

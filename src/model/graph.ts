@@ -1,4 +1,11 @@
-import type { AmphoraRole, AmphoraStatus, OperatingStatus, ProvisioningStatus, Topology, VnicType } from './status.ts';
+import type {
+  AmphoraRole,
+  AmphoraStatus,
+  OperatingStatus,
+  ProvisioningStatus,
+  Topology,
+  VnicType,
+} from './status.ts';
 
 /**
  * A load balancer with everything below it, as one consistent read of the store. Effects load it, renderers
@@ -14,6 +21,8 @@ export interface LoadBalancerGraph {
   topology: Topology;
   /** `vip_vnic_type` of the API: decides the vNIC type of the amphorae's base ports. */
   vipVnicType: VnicType;
+  /** false when the user brought the VIP's port: it is used as it is and never deleted. */
+  vipPortOwned: boolean;
   /** The revision that this read represents; what an effect reports as applied. */
   revision: number;
   vip: Vip;

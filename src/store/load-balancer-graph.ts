@@ -10,7 +10,10 @@ type LoadBalancers = ExpressionBuilder<Database, 'load_balancers'>;
  * A load balancer with everything below it in one statement, and so as of one instant; undefined when there is none of
  * that id or it is DELETED. `revision` is the desired revision of that instant.
  */
-export async function loadGraph(db: Queryable, loadBalancerId: string): Promise<LoadBalancerGraph | undefined> {
+export async function loadGraph(
+  db: Queryable,
+  loadBalancerId: string,
+): Promise<LoadBalancerGraph | undefined> {
   const row = await db
     .selectFrom('load_balancers')
     .where('id', '=', loadBalancerId)
@@ -23,6 +26,7 @@ export async function loadGraph(db: Queryable, loadBalancerId: string): Promise<
       'provisioning_status as provisioningStatus',
       'topology',
       'vip_vnic_type as vipVnicType',
+      'vip_port_owned as vipPortOwned',
       'desired_revision as revision',
       'vip_address',
       'vip_subnet_id',
@@ -37,8 +41,15 @@ export async function loadGraph(db: Queryable, loadBalancerId: string): Promise<
     ])
     .executeTakeFirst();
   if (!row) return undefined;
-  const { vip_address, vip_subnet_id, vip_network_id, vip_port_id, flavor_data, availability_zone_data, ...rest } =
-    row;
+  const {
+    vip_address,
+    vip_subnet_id,
+    vip_network_id,
+    vip_port_id,
+    flavor_data,
+    availability_zone_data,
+    ...rest
+  } = row;
   return {
     ...rest,
     vip: {
@@ -49,8 +60,10 @@ export async function loadGraph(db: Queryable, loadBalancerId: string): Promise<
     },
     additionalVips: rest.additionalVips.map((vip) => ({ ...vip, address: vip.address ?? '' })),
     flavor: flavor_data ? (JSON.parse(flavor_data) as FlavorData) : {},
-    availabilityZone: availability_zone_data ? (JSON.parse(availability_zone_data) as AvailabilityZoneData) : {},
-  };
+    availabilityZone: availability_zone_data
+      ? (JSON.parse(availability_zone_data) as AvailabilityZoneData)
+      : {},
+  } as LoadBalancerGraph;
 }
 
 const flavorData = (eb: LoadBalancers) =>
@@ -72,7 +85,12 @@ const additionalVips = (eb: LoadBalancers) =>
     eb
       .selectFrom('additional_vips')
       .whereRef('load_balancer_id', '=', 'load_balancers.id')
-      .select(['ip_address as address', 'subnet_id as subnetId', 'network_id as networkId', 'port_id as portId'])
+      .select([
+        'ip_address as address',
+        'subnet_id as subnetId',
+        'network_id as networkId',
+        'port_id as portId',
+      ])
       .orderBy('position'),
   );
 

@@ -1,0 +1,36 @@
+import type { EffectInput, EffectOutput } from '../machines/effects.ts';
+import type { EffectContext } from '../model/effect.ts';
+import { TerminalError, TransientError } from '../model/errors.ts';
+import { type EffectDependencies, requireAmphora } from './dependencies.ts';
+
+/** One look at the server and its agent; tried again until both are there or the boot deadline passes. */
+export function awaitAgent({ db, provider }: EffectDependencies) {
+  return async (
+    reference: EffectInput<'awaitAgent'>,
+    context: EffectContext,
+  ): Promise<EffectOutput<'awaitAgent'>> => {
+    const { amphora } = await requireAmphora(db, reference);
+    const server = amphora.computeId && (await provider.compute.status(amphora.computeId, context));
+    if (!server)
+      throw new TerminalError(
+        'server_lost',
+        `the server of amphora ${amphora.id} disappeared while it booted`,
+      );
+    if (server.state === 'ERROR') {
+      throw new TerminalError(
+        'server_failed',
+        `the server of amphora ${amphora.id} failed to start: ${server.fault ?? 'no reason given'}`,
+      );
+    }
+    if (server.state === 'BUILD' || !server.managementAddress) {
+      throw new TransientError('server_building', `the server of amphora ${amphora.id} is being built`);
+    }
+    await provider.agent.info({
+      amphoraId: amphora.id,
+      address: server.managementAddress,
+      epoch: context.epoch,
+      signal: context.signal,
+    });
+    return { managementAddress: server.managementAddress };
+  };
+}

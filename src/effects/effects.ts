@@ -1,0 +1,40 @@
+import type { Effects } from '../machines/effects.ts';
+import type { RetryPolicy } from '../model/effect.ts';
+import { allocateVip } from './allocate-vip.ts';
+import { awaitAgent } from './await-agent.ts';
+import type { EffectDependencies } from './dependencies.ts';
+import { placeServer } from './place-server.ts';
+import { plugPorts } from './plug-ports.ts';
+import { pushConfig } from './push-config.ts';
+import { pushFirewall } from './push-firewall.ts';
+import { releaseAmphora } from './release-amphora.ts';
+import { releaseVip } from './release-vip.ts';
+
+/** Every effect that the charts name, with how it is retried. The charts' own deadlines hold besides. */
+export function createEffects(dependencies: EffectDependencies): Effects {
+  const { config } = dependencies;
+  const provider: RetryPolicy = {
+    attempts: config.effect_attempts,
+    deadlineMs: config.delete_deadline_seconds * 500,
+    backoffMs: config.effect_backoff_seconds * 1000,
+    maxBackoffMs: 10_000,
+  };
+  const agent: RetryPolicy = { ...provider, deadlineMs: config.agent_deadline_seconds * 1000 };
+  // Looking again costs little, and an agent in a namespace answers within half a second.
+  const boot: RetryPolicy = {
+    attempts: Number.POSITIVE_INFINITY,
+    deadlineMs: config.boot_deadline_seconds * 1000,
+    backoffMs: 100,
+    maxBackoffMs: 2_000,
+  };
+  return {
+    allocateVip: { run: allocateVip(dependencies), retry: provider },
+    releaseVip: { run: releaseVip(dependencies), retry: provider },
+    placeServer: { run: placeServer(dependencies), retry: provider },
+    awaitAgent: { run: awaitAgent(dependencies), retry: boot },
+    plugPorts: { run: plugPorts(dependencies), retry: agent },
+    pushConfig: { run: pushConfig(dependencies), retry: agent },
+    pushFirewall: { run: pushFirewall(dependencies), retry: agent },
+    releaseAmphora: { run: releaseAmphora(dependencies), retry: provider },
+  };
+}

@@ -1,0 +1,74 @@
+import type { EffectInput, EffectOutput } from '../machines/effects.ts';
+import type { EffectContext } from '../model/effect.ts';
+import type { AmphoraNode, LoadBalancerGraph } from '../model/graph.ts';
+import { CONTROLLER_NAME } from './certificate-authority.ts';
+import { type EffectDependencies, requireAmphora } from './dependencies.ts';
+import { serverName } from './names.ts';
+import { createBasePort } from './vip-plug.ts';
+
+/**
+ * Start the amphora's server. When its VIP port is a VF, the port is made first and the server boots with it: so the
+ * scheduler chooses a host that has one, and a lack of VFs is found before a server exists.
+ */
+export function placeServer({ db, provider, authority, config }: EffectDependencies) {
+  return async (
+    reference: EffectInput<'placeServer'>,
+    context: EffectContext,
+  ): Promise<EffectOutput<'placeServer'>> => {
+    const { graph, amphora } = await requireAmphora(db, reference);
+    const portIds =
+      graph.vipVnicType === 'direct' && config.vip_port_at_boot
+        ? [(await createBasePort(provider.network, graph, amphora, context)).id]
+        : [];
+    let certExpiration: string | null = null;
+    const server = await provider.compute.create(
+      {
+        name: serverName(amphora.id),
+        amphoraId: amphora.id,
+        loadBalancerId: graph.id,
+        computeFlavor: graph.flavor.compute_flavor,
+        imageTag: graph.flavor.amp_image_tag,
+        zone: graph.availabilityZone.compute_zone,
+        portIds,
+        files: async () => {
+          const issued = await authority.issueForAmphora(amphora.id, config.certificate_days);
+          certExpiration = issued.expires.toISOString();
+          return amphoraFiles(
+            graph,
+            amphora,
+            `${issued.certificate}\n${issued.privateKey}\n`,
+            authority.certificate,
+          );
+        },
+      },
+      context,
+    );
+    return {
+      computeId: server.id,
+      certExpiration,
+      zone: server.zone ?? null,
+      imageId: server.imageId ?? null,
+      computeFlavor: server.computeFlavor ?? null,
+    };
+  };
+}
+
+/** What an amphora knows when it boots (contract F3): who it is, whom it obeys, and how it proves itself. */
+function amphoraFiles(
+  graph: LoadBalancerGraph,
+  amphora: AmphoraNode,
+  serverPem: string,
+  clientCa: string,
+): Record<string, string> {
+  return {
+    '/etc/octavia/certs/server.pem': serverPem,
+    '/etc/octavia/certs/client_ca.pem': clientCa,
+    '/etc/octavia/amphora-agent.json': JSON.stringify({
+      amphora_id: amphora.id,
+      topology: graph.topology,
+      controller_name: CONTROLLER_NAME,
+      server_cert: '/etc/octavia/certs/server.pem',
+      client_ca: '/etc/octavia/certs/client_ca.pem',
+    }),
+  };
+}

@@ -1,0 +1,23 @@
+import type { EffectInput, EffectOutput } from '../machines/effects.ts';
+import type { EffectContext } from '../model/effect.ts';
+import { renderHaproxy } from '../render/haproxy.ts';
+import { agentOf, type EffectDependencies, requireAmphora } from './dependencies.ts';
+
+/** Bring haproxy to the load balancer as it is stored now; without a listener there is no haproxy. */
+export function pushConfig({ db, provider: { agent } }: EffectDependencies) {
+  return async (
+    reference: EffectInput<'pushConfig'>,
+    context: EffectContext,
+  ): Promise<EffectOutput<'pushConfig'>> => {
+    const { graph, amphora } = await requireAmphora(db, reference);
+    const target = agentOf(amphora, context);
+    const config = renderHaproxy(graph);
+    if (config === undefined) {
+      await agent.deleteHaproxy(target, graph.id);
+    } else {
+      await agent.uploadHaproxy(target, graph.id, config);
+      await agent.reloadHaproxy(target, graph.id);
+    }
+    return { revision: graph.revision };
+  };
+}

@@ -1,0 +1,76 @@
+import type { PlugVip } from '../amphora-api/plug.ts';
+import { TerminalError } from '../model/errors.ts';
+import type { AmphoraNode, LoadBalancerGraph } from '../model/graph.ts';
+import type { Call } from '../providers/call.ts';
+import type { Network, PortInfo, SubnetInfo } from '../providers/network.ts';
+import { vipAddresses } from '../render/desired.ts';
+import { basePortName } from './names.ts';
+
+/**
+ * The port of an amphora in the VIP's network: a VF when the load balancer's flavor says so. It has an address of its own
+ * in each VIP subnet, and may use the VIPs (contract F1).
+ */
+export async function createBasePort(
+  network: Network,
+  graph: LoadBalancerGraph,
+  amphora: AmphoraNode,
+  call: Call,
+): Promise<PortInfo> {
+  const { networkId } = graph.vip;
+  if (networkId === null)
+    throw new TerminalError('vip_missing', `load balancer ${graph.id} has no VIP network`);
+  const subnetIds = new Set([graph.vip, ...graph.additionalVips].flatMap(({ subnetId }) => subnetId ?? []));
+  return network.createPort(
+    {
+      name: basePortName(amphora.id),
+      networkId,
+      fixedIps: [...subnetIds].map((subnetId) => ({ subnetId })),
+      vnicType: graph.vipVnicType,
+      adminStateUp: true,
+      projectId: graph.projectId,
+      allowedAddresses: vipAddresses(graph),
+    },
+    call,
+  );
+}
+
+/** Body of plug/vip for a base port (contract D4). */
+export async function plugVipBody(
+  network: Network,
+  graph: LoadBalancerGraph,
+  port: PortInfo,
+  call: Call,
+): Promise<{ body: PlugVip; vrrpIp: string }> {
+  const subnet = await requireSubnet(network, graph.vip.subnetId, call);
+  const own = port.fixedIps.find(({ subnetId }) => subnetId === subnet.id) ?? port.fixedIps[0];
+  if (!own) throw new TerminalError('no_address', `port ${port.id} has no address in the VIP's subnet`);
+  return {
+    vrrpIp: own.ipAddress,
+    body: {
+      subnet_cidr: subnet.cidr,
+      gateway: subnet.gatewayIp,
+      mac_address: port.macAddress,
+      mtu: port.mtu,
+      vrrp_ip: own.ipAddress,
+      host_routes: subnet.hostRoutes,
+      additional_vips: await Promise.all(
+        graph.additionalVips.map(async ({ address, subnetId }) => {
+          const { cidr, gatewayIp, hostRoutes } = await requireSubnet(network, subnetId, call);
+          return { ip_address: address, subnet_cidr: cidr, gateway: gatewayIp, host_routes: hostRoutes };
+        }),
+      ),
+      is_sriov: port.vnicType === 'direct',
+    },
+  };
+}
+
+/** @throws TerminalError `subnet_missing` */
+export async function requireSubnet(
+  network: Network,
+  subnetId: string | null,
+  call: Call,
+): Promise<SubnetInfo> {
+  const subnet = subnetId === null ? undefined : await network.getSubnet(subnetId, call);
+  if (!subnet) throw new TerminalError('subnet_missing', `subnet ${subnetId} does not exist any more`);
+  return subnet;
+}
