@@ -1,5 +1,7 @@
 import { runAgent } from '../../agent/main.ts';
+import { readSettings } from '../../agent/settings.ts';
 import { type Command, UsageError } from './command.ts';
+import { aborted, terminationSignal } from './termination.ts';
 
 export const command: Command = {
   description:
@@ -13,9 +15,11 @@ export const command: Command = {
     },
   },
   async run({ options }) {
-    const path = options.config;
-    if (typeof path !== 'string') throw new UsageError('--config FILE is needed');
-    await runAgent(path);
+    if (typeof options.config !== 'string') throw new UsageError('--config FILE is needed');
+    const termination = terminationSignal();
+    const agent = await runAgent(readSettings(options.config));
+    await aborted(termination);
+    await agent.close();
     return 0;
   },
 };

@@ -1,6 +1,7 @@
 import { type Config, type SettingName, settings } from '../config.ts';
 import { TerminalError } from '../model/errors.ts';
 import type { Command } from './command.ts';
+import { aborted, terminationSignal } from './termination.ts';
 import { lockDataDirectory } from './up/data-directory.ts';
 import { supervise } from './up/supervisor.ts';
 
@@ -14,13 +15,7 @@ export const command: Command = {
     'time, and its load balancers go on carrying traffic in between; `amphorae down` removes them.',
   settings: (Object.keys(settings) as SettingName[]).filter((name) => !ownSettings.includes(name)),
   async run({ config }) {
-    const stopping = new AbortController();
-    const onSignal = () => {
-      if (stopping.signal.aborted) process.exit(1); // asked twice: the kernel ends our children
-      stopping.abort();
-    };
-    process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-    await runUp(config, stopping.signal, (url) => process.stdout.write(`ready ${url}\n`));
+    await runUp(config, terminationSignal(), (url) => process.stdout.write(`ready ${url}\n`));
     return 0;
   },
 };
@@ -44,7 +39,7 @@ export async function runUp(
       say: (text) => process.stderr.write(`amphorae: ${text}\n`),
     });
     ready(system.url);
-    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    await aborted(signal);
     await system.stop();
   } catch (error) {
     if (!signal.aborted) throw error;

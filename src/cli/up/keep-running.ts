@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { aborted } from '../termination.ts';
 import type { Child } from './child.ts';
 
 export interface Service {
@@ -25,9 +26,7 @@ export async function keepRunning(
 ): Promise<() => Promise<void>> {
   let child = await service.start();
   const stopping = new AbortController();
-  const stopRequested = new Promise<undefined>((resolve) => {
-    stopping.signal.addEventListener('abort', () => resolve(undefined));
-  });
+  const stopRequested = aborted(stopping.signal);
 
   async function watch(): Promise<void> {
     let seconds = SHORTEST_PAUSE_SECONDS;

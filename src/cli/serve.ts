@@ -1,0 +1,38 @@
+import pino from 'pino';
+import { TerminalError } from '../model/errors.ts';
+import type { Command } from './command.ts';
+import { createController } from './serve/controller.ts';
+import { untilSignal } from './serve/signal.ts';
+
+export const command: Command = {
+  description:
+    'Runs one process against the PostgreSQL in --database-url (migrated before with `amphorae migrate`) and the NATS ' +
+    'in --nats-url until it gets SIGTERM. Any number of them share the load balancers between them.',
+  settings: [
+    'database_url',
+    'nats_url',
+    'listen',
+    'roles',
+    'provider',
+    'node_id',
+    'data_dir',
+    'lease_seconds',
+    'effect_concurrency',
+    'log_level',
+  ],
+  async run({ config }) {
+    if (!config.database_url || !config.nats_url) {
+      throw new TerminalError(
+        'not_configured',
+        'name the database in --database-url and the broker in --nats-url; `amphorae up` brings its own',
+      );
+    }
+    const log = pino({ level: config.log_level });
+    const controller = await createController(config, log);
+    process.stdout.write(`ready ${controller.url ?? 'controller'}\n`);
+    await untilSignal();
+    log.info('draining');
+    await controller.close();
+    return 0;
+  },
+};
