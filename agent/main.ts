@@ -1,0 +1,41 @@
+import { mkdirSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { pino } from 'pino';
+import { createApp, type Route } from './app.ts';
+import { EpochFence } from './epoch.ts';
+import { Namespace } from './namespace.ts';
+import { type AgentServer, serve } from './server.ts';
+import { type AgentSettings, readSettings } from './settings.ts';
+import { Versions } from './versions.ts';
+
+/**
+ * Run the agent of one amphora until `close` is called. What it started (haproxy, keepalived) and configured
+ * (interfaces, firewall) stays when it ends, and is taken over by the next run.
+ */
+export async function runAgent(settings: AgentSettings): Promise<AgentServer> {
+  const log = pino({ level: settings.log_level, base: { amphora: settings.amphora_id } });
+  mkdirSync(settings.state_dir, { recursive: true, mode: 0o755 });
+  mkdirSync(settings.run_dir, { recursive: true, mode: 0o700 });
+  const fence = await EpochFence.load(settings.state_dir);
+  const namespace = new Namespace(settings);
+  const versions = new Versions(settings);
+  await namespace.create();
+  await namespace.open();
+
+  const routes: Route[] = [
+    ['GET', '/', (context) => context.json({ api_version: '1.0' })],
+    ['GET', '/1.0/info', async (context) => context.json(await versions.info())],
+  ];
+  const server = await serve(createApp({ fence, log, routes }), settings, log);
+  log.info({ address: settings.bind_address, port: server.port }, 'agent ready');
+  return server;
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({ options: { config: { type: 'string' } } });
+  if (!values.config) throw new Error('usage: node agent/main.ts --config FILE');
+  const agent = await runAgent(readSettings(values.config));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => void agent.close().then(() => process.exit(0)));
+  }
+}

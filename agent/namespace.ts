@@ -1,0 +1,70 @@
+import { existsSync } from 'node:fs';
+import { DATA_PLANE_NAMESPACE } from '../src/amphora-api/headers.ts';
+import { run } from './command.ts';
+import type { AgentSettings } from './settings.ts';
+
+/** The network namespace that holds the data-plane interfaces, and the ways to work in it. */
+export class Namespace {
+  readonly name = DATA_PLANE_NAMESPACE;
+  readonly #settings: Pick<AgentSettings, 'ip_path' | 'nsenter_path'>;
+
+  constructor(settings: Pick<AgentSettings, 'ip_path' | 'nsenter_path'>) {
+    this.#settings = settings;
+  }
+
+  /**
+   * Make the namespace if it is missing. It has no interface but loopback, which stays down: the caller loads
+   * the firewall first, then calls `open`.
+   */
+  async create(): Promise<void> {
+    if (!existsSync(`/run/netns/${this.name}`))
+      await run(this.#settings.ip_path, ['netns', 'add', this.name]);
+    await Promise.all(
+      Object.entries(KERNEL_SETTINGS).map(([value, paths]) => this.run('/usr/bin/tee', paths, value)),
+    );
+  }
+
+  /** Bring loopback up: haproxy's health checks and statistics use it. */
+  async open(): Promise<void> {
+    await this.ip(['link set lo up']);
+  }
+
+  /** Program and arguments that run `file` inside the namespace, with the same process id. */
+  enter(file: string, args: readonly string[]): [string, string[]] {
+    return [this.#settings.nsenter_path, [`--net=/run/netns/${this.name}`, file, ...args]];
+  }
+
+  run(file: string, args: readonly string[], input?: string): Promise<string> {
+    return run(...this.enter(file, args), input);
+  }
+
+  /** Run `ip` commands inside the namespace, in order, as one process; the first failure ends it. */
+  async ip(commands: readonly string[]): Promise<void> {
+    if (commands.length === 0) return;
+    await run(this.#settings.ip_path, ['-n', this.name, '-batch', '-'], `${commands.join('\n')}\n`);
+  }
+
+  /** Ask `ip -j` inside the namespace. */
+  async query(args: readonly string[]): Promise<unknown> {
+    return JSON.parse((await run(this.#settings.ip_path, ['-n', this.name, '-j', ...args])) || '[]');
+  }
+}
+
+const ipv4 = (name: string) => ['all', 'default'].map((scope) => `/proc/sys/net/ipv4/conf/${scope}/${name}`);
+const ipv6 = (name: string) => ['all', 'default'].map((scope) => `/proc/sys/net/ipv6/conf/${scope}/${name}`);
+
+/** Value -> files. `all` is for what exists, `default` for interfaces that are still to come. */
+const KERNEL_SETTINGS: Record<string, string[]> = {
+  '0': [...ipv6('accept_ra'), ...ipv4('accept_redirects'), ...ipv6('accept_redirects'), ...ipv4('rp_filter')],
+  '1': [
+    // Interfaces announce their addresses when they come up, so that neighbours forget the previous owner.
+    ...ipv4('arp_notify'),
+    ...ipv6('ndisc_notify'),
+    // The VIP is answered for on its own interface only, not on the members' networks.
+    ...ipv4('arp_ignore'),
+    // A standby amphora binds haproxy to a VIP that it does not have yet.
+    '/proc/sys/net/ipv4/ip_nonlocal_bind',
+    '/proc/sys/net/ipv6/ip_nonlocal_bind',
+  ],
+  '2': ipv4('arp_announce'),
+};

@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { AGENT_PORT } from '../src/amphora-api/headers.ts';
+
+const Path = z.string().startsWith('/');
+
+/** The agent's configuration file: JSON, checked as a whole, each default with its reason in docs/agent-api.md. */
+export const AgentSettings = z.strictObject({
+  /** Id of this amphora: the name in its server certificate, and of its haproxy as a peer. */
+  amphora_id: z.uuid(),
+  bind_address: z.string().default('::'),
+  bind_port: z.number().int().min(0).max(65_535).default(AGENT_PORT),
+  /** Survives a restart of the amphora. */
+  state_dir: Path.default('/var/lib/octavia'),
+  /** A tmpfs: sockets, process ids, logs of haproxy and keepalived. */
+  run_dir: Path.default('/run/amphora'),
+  /** PEM: certificate, its chain, and private key. */
+  server_cert: Path.default('/etc/octavia/certs/server.pem'),
+  /** PEM: the authority whose client certificates are accepted. */
+  client_ca: Path.default('/etc/octavia/certs/client_ca.pem'),
+  /** Common name or DNS name that the client certificate must carry besides being signed by `client_ca`. */
+  controller_name: z.string().min(1).default('amphorae-controller'),
+  topology: z.enum(['SINGLE', 'ACTIVE_STANDBY']).default('SINGLE'),
+  haproxy_path: Path.default('/usr/sbin/haproxy'),
+  keepalived_path: Path.default('/usr/sbin/keepalived'),
+  nft_path: Path.default('/usr/sbin/nft'),
+  ip_path: Path.default('/usr/sbin/ip'),
+  nsenter_path: Path.default('/usr/bin/nsenter'),
+  log_level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
+});
+export type AgentSettings = z.output<typeof AgentSettings>;
+
+/**
+ * Read and check a settings file.
+ * @throws Error with one line that names the file and each wrong key
+ */
+export function readSettings(path: string): AgentSettings {
+  let content: unknown;
+  try {
+    content = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new Error(`cannot read the agent settings ${path}: ${(error as Error).message}`);
+  }
+  const parsed = AgentSettings.safeParse(content);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(
+    (issue) => `${issue.path.join('.') || 'settings'}: ${issue.message}`,
+  );
+  throw new Error(`${path}: ${problems.join('; ')}`);
+}
