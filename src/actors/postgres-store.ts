@@ -37,7 +37,6 @@ export class PostgresActorStore implements ActorStore {
     const p = new Parameters();
     const kind = p.add(actor.kind, 'text');
     const id = p.add(actor.id, 'uuid');
-    const partition = p.add(actor.partition, 'integer');
     const epoch = p.add(commit.epoch, 'bigint');
     const node = p.add(commit.node, 'text');
 
@@ -69,7 +68,7 @@ export class PostgresActorStore implements ActorStore {
       parts.push([
         'spawned',
         `INSERT INTO actors (kind, id, partition, machine_version, xstate_version, input)
-         SELECT kind, id, ${partition}, version, ${p.add(XSTATE_VERSION)}, input
+         SELECT kind, id, ${p.add(actor.partition, 'integer')}, version, ${p.add(XSTATE_VERSION)}, input
          FROM jsonb_to_recordset(${p.json(spawnRows(commit))}) AS actor (kind text, id uuid, version integer, input jsonb)
          WHERE EXISTS (SELECT 1 FROM advanced)`,
       ]);
@@ -84,7 +83,7 @@ export class PostgresActorStore implements ActorStore {
          WHERE EXISTS (SELECT 1 FROM advanced) RETURNING id, seq`,
       ]);
     }
-    parts.push(...this.#timerParts(commit, kind, id, partition, p));
+    parts.push(...this.#timerParts(commit, kind, id, p));
     for (const [index, sql] of this.#compileRowChanges(outcome.rowChanges, p, 'advanced').entries()) {
       parts.push([`row_change_${index}`, sql]);
     }
@@ -133,7 +132,6 @@ export class PostgresActorStore implements ActorStore {
     { actor, outcome, cause }: Commit,
     kind: string,
     id: string,
-    partition: string,
     p: Parameters,
   ): [string, string][] {
     const parts: [string, string][] = [];
@@ -151,7 +149,7 @@ export class PostgresActorStore implements ActorStore {
       parts.push([
         'armed',
         `INSERT INTO timers (actor_kind, actor_id, name, partition, event, due_at, armed_version)
-         SELECT ${kind}, ${id}, name, ${partition}, event, now() + "delayMs" * interval '1 millisecond',
+         SELECT ${kind}, ${id}, name, ${p.add(actor.partition, 'integer')}, event, now() + "delayMs" * interval '1 millisecond',
            ${p.add(actor.version + 1, 'bigint')}
          FROM jsonb_to_recordset(${p.json(outcome.armedTimers)}) AS timer (name text, event jsonb, "delayMs" bigint)
          WHERE EXISTS (SELECT 1 FROM advanced)

@@ -1,0 +1,179 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect } from 'nats';
+import pino from 'pino';
+import { systemClock } from '../../src/actors/clock.ts';
+import { Mailbox } from '../../src/actors/mailbox.ts';
+import { NatsBus } from '../../src/actors/nats-bus.ts';
+import { natsOptions } from '../../src/actors/nats-url.ts';
+import { Node } from '../../src/actors/node.ts';
+import { PostgresActorStore } from '../../src/actors/postgres-store.ts';
+import { type Config, loadConfig } from '../../src/config.ts';
+import { CertificateAuthority } from '../../src/effects/certificate-authority.ts';
+import { createEffects } from '../../src/effects/effects.ts';
+import type { Effects } from '../../src/machines/effects.ts';
+import { machinesWith } from '../../src/machines/registry.ts';
+import type { Topology } from '../../src/model/status.ts';
+import { createNoopProvider } from '../../src/providers/noop/provider.ts';
+import { type Db, openDatabase } from '../../src/store/database.ts';
+import { compileRowChanges } from '../../src/store/row-changes.ts';
+import { startTestNats } from './nats.ts';
+import { startTestPostgres } from './postgres.ts';
+
+/** A real store and broker with the noop provider, to which nodes are added as a test needs them. */
+export interface Runtime {
+  db: Db;
+  mailbox: Mailbox;
+  provider: ReturnType<typeof createNoopProvider>;
+  startNode(name: string, options?: NodeTestOptions): Promise<Node>;
+  /** Store a load balancer as the API does, and bring its actor to life. */
+  createLoadBalancer(options?: { topology?: Topology; listeners?: number }): Promise<string>;
+  /** Its provisioning status, once it is one of those given. */
+  waitFor(loadBalancerId: string, statuses: string[], ms?: number): Promise<string>;
+  stop(): Promise<void>;
+}
+
+export interface NodeTestOptions {
+  config?: Partial<Config>;
+  /** Replace or wrap the effects. */
+  effects?: (effects: Effects) => Effects;
+}
+
+export async function startRuntime(): Promise<Runtime> {
+  const stops: (() => Promise<unknown>)[] = [];
+  const stop = async () => {
+    for (const each of stops.splice(0).reverse()) await each();
+  };
+  try {
+    const postgres = await startTestPostgres();
+    stops.push(() => postgres.stop());
+    const nats = await startTestNats();
+    stops.push(() => nats.stop());
+    const directory = mkdtempSync(join(tmpdir(), 'amphorae-test-'));
+    stops.push(async () => rmSync(directory, { recursive: true }));
+    const log = pino({ level: 'error' });
+    const { db, close } = openDatabase(postgres.url, { maxConnections: 4, applicationName: 'test' });
+    stops.push(close);
+    const connection = await connect(natsOptions(nats.url));
+    stops.push(() => connection.close());
+    const mailbox = new Mailbox(new NatsBus(connection, log));
+    const authority = await CertificateAuthority.open(directory);
+    const provider = createNoopProvider();
+
+    const startNode = async (
+      name: string,
+      { config: changes = {}, effects = (all) => all }: NodeTestOptions = {},
+    ) => {
+      const config = { ...loadConfig({}, {}), effect_backoff_seconds: 0.01, ...changes };
+      const own = openDatabase(postgres.url, { maxConnections: 4, applicationName: name });
+      const ownNats = await connect(natsOptions(nats.url));
+      const node = new Node(
+        {
+          store: new PostgresActorStore(own.pool, compileRowChanges),
+          bus: new NatsBus(ownNats, log),
+          clock: systemClock,
+          machines: machinesWith({
+            create: 60_000,
+            update: 60_000,
+            delete: 60_000,
+            boot: 60_000,
+            step: 60_000,
+          }),
+          effects: effects(createEffects({ db: own.db, provider, authority, config })),
+          log,
+        },
+        { node: name, leaseMs: 3_000, sweepMs: 200, cacheSize: 100, effectConcurrency: 8 },
+      );
+      let closed: Promise<void> | undefined;
+      const close = node.close.bind(node);
+      node.close = () => {
+        closed ??= close().then(async () => {
+          await own.close();
+          await ownNats.close();
+        });
+        return closed;
+      };
+      stops.push(() => node.close());
+      await node.start();
+      return node;
+    };
+
+    return {
+      db,
+      mailbox,
+      provider,
+      startNode,
+      stop,
+      createLoadBalancer: (options) => createLoadBalancer(db, mailbox, options),
+      waitFor: (id, statuses, ms) => waitForStatus(db, id, statuses, ms),
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function createLoadBalancer(
+  db: Db,
+  mailbox: Mailbox,
+  { topology = 'SINGLE', listeners = 1 }: { topology?: Topology; listeners?: number } = {},
+): Promise<string> {
+  const id = randomUUID();
+  const envelope = await db.transaction().execute(async (transaction) => {
+    await transaction
+      .insertInto('load_balancers')
+      .values({
+        id,
+        project_id: 'p',
+        provider: 'amphora',
+        topology,
+        vip_address: '198.18.0.10',
+        vip_subnet_id: randomUUID(),
+        vip_network_id: randomUUID(),
+        revision: 1,
+      })
+      .execute();
+    for (let index = 0; index < listeners; index += 1) {
+      await transaction
+        .insertInto('listeners')
+        .values({
+          id: randomUUID(),
+          load_balancer_id: id,
+          project_id: 'p',
+          protocol: 'HTTP',
+          protocol_port: 80 + index,
+          revision: 1,
+        })
+        .execute();
+    }
+    const amphoraIds = topology === 'SINGLE' ? [randomUUID()] : [randomUUID(), randomUUID()];
+    return mailbox.spawn(
+      transaction,
+      { kind: 'load-balancer', id, loadBalancerId: id },
+      { loadBalancerId: id, topology, amphoraIds },
+    );
+  });
+  mailbox.publish(envelope);
+  return id;
+}
+
+async function waitForStatus(db: Db, id: string, statuses: string[], ms = 15_000): Promise<string> {
+  const deadline = Date.now() + ms;
+  for (;;) {
+    const row = await db
+      .selectFrom('load_balancers')
+      .select(['provisioning_status', 'error_message'])
+      .where('id', '=', id)
+      .executeTakeFirstOrThrow();
+    if (statuses.includes(row.provisioning_status)) return row.provisioning_status;
+    if (Date.now() > deadline) {
+      const events = await db.selectFrom('actor_events').selectAll().where('actor_id', '=', id).execute();
+      throw new Error(
+        `load balancer is ${row.provisioning_status}, not ${statuses.join(' or ')}; ${row.error_message ?? ''} events: ${events.map((event) => `${(event.event as { type: string }).type} -> ${event.to_state}`).join(', ')}`,
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
