@@ -18,7 +18,8 @@ const operatingStatus = `operating_status text NOT NULL DEFAULT 'OFFLINE' CHECK 
 const timestamps = `created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz`;
 const outcome = `revision bigint NOT NULL DEFAULT 0, withheld boolean NOT NULL DEFAULT false,
     error_code text, error_message text`;
-const vnicType = (column: string) => `${column} text NOT NULL DEFAULT 'normal' CHECK (${column} IN ('normal', 'direct'))`;
+const vnicType = (column: string) =>
+  `${column} text NOT NULL DEFAULT 'normal' CHECK (${column} IN ('normal', 'direct'))`;
 const tags = `tags text[] NOT NULL DEFAULT '{}'`;
 
 const statements = [
@@ -201,6 +202,7 @@ const statements = [
     device_id text, allowed_addresses text[] NOT NULL DEFAULT '{}', attached_to text, vf text,
     created_at timestamptz NOT NULL DEFAULT now())`,
   `CREATE UNIQUE INDEX netns_ports_vf ON netns_ports (vf) WHERE vf IS NOT NULL`,
+  `CREATE INDEX netns_ports_attached ON netns_ports (attached_to)`,
   `CREATE TABLE netns_addresses (
     subnet_id uuid NOT NULL REFERENCES netns_subnets (id) ON DELETE CASCADE, ip_address inet NOT NULL,
     port_id uuid NOT NULL REFERENCES netns_ports (id) ON DELETE CASCADE, position integer NOT NULL,
@@ -208,5 +210,6 @@ const statements = [
   `CREATE INDEX netns_addresses_port ON netns_addresses (port_id)`,
   `CREATE TABLE netns_servers (
     id uuid PRIMARY KEY, name text NOT NULL UNIQUE, amphora_id uuid NOT NULL, load_balancer_id uuid NOT NULL,
-    management_address inet NOT NULL UNIQUE, created_at timestamptz NOT NULL DEFAULT now())`,
+    management_address inet NOT NULL UNIQUE, started boolean NOT NULL DEFAULT false,
+    created_at timestamptz NOT NULL DEFAULT now())`,
 ];

@@ -15,6 +15,12 @@ export interface Server {
   computeFlavor?: string | undefined;
 }
 
+/**
+ * The one of a server's files that its provider may complete: JSON settings of the agent, to which `netns` adds
+ * `bind_address`.
+ */
+export const AGENT_SETTINGS_FILE = '/etc/octavia/amphora-agent.json';
+
 export interface ServerSpec {
   /** Deterministic (`amphora-<amphora id>`): a second `create` with it finds the server of the first. */
   name: string;

@@ -404,5 +404,7 @@ export interface NetnsServerTable {
   amphora_id: string;
   load_balancer_id: string;
   management_address: string;
+  /** False while it is being made, and when who made it died. */
+  started: Defaulted<boolean>;
   created_at: Timestamp;
 }
