@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { DATA_PLANE_NAMESPACE } from '../../amphora-api/headers.ts';
 import { ABSENT, type Ip } from './ip.ts';
-import { initsOf } from './processes.ts';
+import { initOf } from './processes.ts';
 import { type NetnsServer, namespaceOf } from './servers.ts';
 
 /** An interface inside an amphora, and how `ip` gets to it. */
@@ -23,7 +23,7 @@ export async function findGuestLink(
   signal: AbortSignal,
 ): Promise<GuestLink | undefined> {
   const namespace = namespaceOf(server);
-  const init = initsOf([namespace]).get(namespace);
+  const init = initOf(namespace);
   const places: GuestLink['place'][] = [{ namespace }];
   if (init !== undefined) places.push({ namespace: DATA_PLANE_NAMESPACE, mountOf: init });
   const found = await Promise.all(

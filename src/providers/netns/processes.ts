@@ -20,6 +20,11 @@ export function initsOf(namespaces: string[]): Map<string, number> {
   return new Map(inits.map(({ namespace, pid }) => [namespace, pid]));
 }
 
+/** The one of a single namespace. */
+export function initOf(namespace: string): number | undefined {
+  return initsOf([namespace]).get(namespace);
+}
+
 function processesOf(namespaces: string[]): { namespace: string; pid: number }[] {
   const names = new Map<string | undefined, string>();
   for (const namespace of namespaces) {
