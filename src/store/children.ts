@@ -24,7 +24,19 @@ export function childIds(
 }
 
 /** The load balancer that an object belongs to; it never changes. */
-export async function findLoadBalancerId(db: Queryable, table: ChildTable, id: string): Promise<string | undefined> {
+export async function findLoadBalancerId(
+  db: Queryable,
+  table: ChildTable,
+  id: string,
+): Promise<string | undefined> {
   const row = await db.selectFrom(table).select('load_balancer_id').where('id', '=', id).executeTakeFirst();
   return row?.load_balancer_id;
+}
+
+/** Rows in one statement: it may have 65,535 parameters, and no table has more than 60 columns. */
+const CHUNK = 1000;
+
+/** Write any number of rows. */
+export async function inChunks<Row>(rows: Row[], write: (chunk: Row[]) => Promise<unknown>): Promise<void> {
+  for (let start = 0; start < rows.length; start += CHUNK) await write(rows.slice(start, start + CHUNK));
 }

@@ -1,4 +1,5 @@
 import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
+import { inChunks } from './children.ts';
 import type { Queryable } from './database.ts';
 import { columns, provisionedColumns } from './list.ts';
 import type { HealthMonitorTable } from './schema.ts';
@@ -31,7 +32,7 @@ export async function insertHealthMonitors(
   transaction: Queryable,
   rows: Insertable<HealthMonitorTable>[],
 ): Promise<void> {
-  if (rows.length > 0) await transaction.insertInto('health_monitors').values(rows).execute();
+  await inChunks(rows, (chunk) => transaction.insertInto('health_monitors').values(chunk).execute());
 }
 
 export async function updateHealthMonitor(

@@ -1,5 +1,5 @@
 import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
-import { childIds, type Reference } from './children.ts';
+import { childIds, inChunks, type Reference } from './children.ts';
 import type { Queryable } from './database.ts';
 import { columns, provisionedColumns } from './list.ts';
 import type { ListenerTable } from './schema.ts';
@@ -41,7 +41,7 @@ export async function insertListeners(
   transaction: Queryable,
   rows: Insertable<ListenerTable>[],
 ): Promise<void> {
-  if (rows.length > 0) await transaction.insertInto('listeners').values(rows).execute();
+  await inChunks(rows, (chunk) => transaction.insertInto('listeners').values(chunk).execute());
 }
 
 export async function updateListener(

@@ -81,3 +81,20 @@ export async function hasChildren(db: Queryable, id: string): Promise<boolean> {
     .executeTakeFirstOrThrow();
   return found;
 }
+
+/** All virtual addresses of a load balancer, the primary first. */
+export async function findVipAddresses(db: Queryable, id: string): Promise<string[]> {
+  const rows = await db
+    .selectFrom('load_balancers')
+    .select(['vip_address as address', sql<number>`-1`.as('position')])
+    .where('id', '=', id)
+    .unionAll(
+      db
+        .selectFrom('additional_vips')
+        .select(['ip_address as address', 'position'])
+        .where('load_balancer_id', '=', id),
+    )
+    .orderBy('position')
+    .execute();
+  return rows.flatMap(({ address }) => (address === null ? [] : [address]));
+}

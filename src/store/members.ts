@@ -1,4 +1,5 @@
 import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
+import { inChunks } from './children.ts';
 import type { Queryable } from './database.ts';
 import { columns, provisionedColumns } from './list.ts';
 import type { MemberTable } from './schema.ts';
@@ -33,7 +34,7 @@ export function selectPluggedNetworks(db: Queryable, loadBalancerId: string) {
 }
 
 export async function insertMembers(transaction: Queryable, rows: Insertable<MemberTable>[]): Promise<void> {
-  if (rows.length > 0) await transaction.insertInto('members').values(rows).execute();
+  await inChunks(rows, (chunk) => transaction.insertInto('members').values(chunk).execute());
 }
 
 export async function updateMember(

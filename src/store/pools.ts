@@ -1,5 +1,5 @@
 import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
-import { childIds, type Reference } from './children.ts';
+import { childIds, inChunks, type Reference } from './children.ts';
 import type { Queryable } from './database.ts';
 import { columns, provisionedColumns } from './list.ts';
 import type { PoolTable } from './schema.ts';
@@ -40,7 +40,7 @@ export function selectPools(db: Queryable) {
 }
 
 export async function insertPools(transaction: Queryable, rows: Insertable<PoolTable>[]): Promise<void> {
-  if (rows.length > 0) await transaction.insertInto('pools').values(rows).execute();
+  await inChunks(rows, (chunk) => transaction.insertInto('pools').values(chunk).execute());
 }
 
 export async function updatePool(

@@ -27,20 +27,21 @@ export async function deleteVipIntent(transaction: Queryable, loadBalancerId: st
 }
 
 /**
- * Take one expired intent and do away with what it stands for; nobody else can take it meanwhile, and it stays when
- * `release` fails. Returns false when there is none left.
+ * Take an intent, that of one load balancer or any that has expired, and do away with what it stands for. Nobody else
+ * can take it meanwhile, and it stays when `release` fails. Returns false when there is none: then the load balancer
+ * was stored, or its port is gone already.
  */
-export function takeExpiredVipIntent(db: Db, release: (portName: string) => Promise<void>): Promise<boolean> {
+export function takeVipIntent(
+  db: Db,
+  which: { loadBalancerId: string } | 'expired',
+  release: (portName: string) => Promise<void>,
+): Promise<boolean> {
   return db.transaction().execute(async (transaction) => {
-    const intent = await transaction
-      .selectFrom('vip_intents')
-      .selectAll()
-      .where('expires_at', '<', sql<Date>`now()`)
-      .orderBy('expires_at')
-      .limit(1)
-      .forUpdate()
-      .skipLocked()
-      .executeTakeFirst();
+    const intents = transaction.selectFrom('vip_intents').selectAll().limit(1).forUpdate();
+    const intent = await (which === 'expired'
+      ? intents.where('expires_at', '<', sql<Date>`now()`).skipLocked()
+      : intents.where('load_balancer_id', '=', which.loadBalancerId)
+    ).executeTakeFirst();
     if (intent === undefined) return false;
     await release(intent.port_name);
     await deleteVipIntent(transaction, intent.load_balancer_id);

@@ -1,0 +1,27 @@
+import type { Logger } from 'pino';
+import type { Mailbox } from '../actors/mailbox.ts';
+import type { Config } from '../config.ts';
+import type { NetworkAdmin } from '../providers/netns/networks.ts';
+import type { Network } from '../providers/network.ts';
+import type { Db } from '../store/database.ts';
+
+/** What the handlers work with. */
+export interface Api {
+  db: Db;
+  /** The way to the load balancers' actors. */
+  mailbox: Mailbox;
+  /** Where VIPs and members live. */
+  network: Network;
+  /** Makes networks, with providers that have none of their own (netns). */
+  networks?: NetworkAdmin | undefined;
+  config: Pick<Config, 'default_project' | 'default_topology' | 'enabled_providers'>;
+  log: Logger;
+}
+
+/** How long one call to a provider may take while a client waits for the answer. */
+const PROVIDER_DEADLINE_MS = 30_000;
+
+/** What a handler passes along with a provider call. */
+export function providerCall() {
+  return { signal: AbortSignal.timeout(PROVIDER_DEADLINE_MS) };
+}

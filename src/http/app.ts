@@ -1,0 +1,120 @@
+import { type Context, Hono, type MiddlewareHandler } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { sql } from 'kysely';
+import type { Api } from './api.ts';
+import { BODY_LIMIT } from './body.ts';
+import { discoveryRoutes } from './discovery.ts';
+import { Fault, faultBody, toFault } from './fault.ts';
+import { acceptJson } from './media.ts';
+import { amphoraRoutes } from './v2/amphorae.ts';
+import { flavorProfileRoutes } from './v2/flavor-profiles.ts';
+import { flavorRoutes } from './v2/flavors.ts';
+import { healthMonitorRoutes } from './v2/health-monitors.ts';
+import { listenerRoutes } from './v2/listeners.ts';
+import { loadBalancerRoutes } from './v2/load-balancers.ts';
+import { memberRoutes } from './v2/members.ts';
+import { networkRoutes } from './v2/networks.ts';
+import { poolRoutes } from './v2/pools.ts';
+import { providerRoutes } from './v2/providers.ts';
+
+export type { Api } from './api.ts';
+export { sweepVipIntents } from './vip.ts';
+
+const METHODS = ['DELETE', 'GET', 'POST', 'PUT'];
+
+/**
+ * The REST API as a Hono app: Octavia's v2 below `/v2` and `/v2.0`, each also below `/lbaas`, and what is our own below
+ * `/v2.0/amphorae`. Serve it with `serveApi`, or call it in-process with `app.request(...)`.
+ */
+export function createApi(api: Api): Hono {
+  const app = new Hono({ getPath: canonicalPath });
+  app.use(logged(api));
+  app.onError((error, context) => answerFault(api, context, error));
+  app.notFound((context) => answerFault(api, context, missingRoute(app, context)));
+
+  app.get('/healthcheck', (context) => healthcheck(api, context));
+  app.get('/load-balancer/healthcheck', (context) => healthcheck(api, context));
+  app.use(acceptJson, onlyKnownMethods, bodyLimit({ maxSize: BODY_LIMIT, onError: tooLarge }));
+  app.route('/', discoveryRoutes());
+  app.route('/load-balancer', discoveryRoutes());
+
+  const resources = resourceRoutes(api);
+  for (const version of ['/v2', '/v2.0']) {
+    for (const base of [version, `${version}/lbaas`])
+      app.get(base, (context) => context.json('v2')).route(base, resources);
+    app.get(`${version}/octavia`, (context) => context.json('v2'));
+    app.route(`${version}/octavia/amphorae`, amphoraRoutes(api));
+    app.route(`${version}/amphorae/networks`, networkRoutes(api));
+  }
+  return app;
+}
+
+function resourceRoutes(api: Api): Hono {
+  return new Hono()
+    .route('/loadbalancers', loadBalancerRoutes(api))
+    .route('/listeners', listenerRoutes(api))
+    .route('/pools', poolRoutes(api))
+    .route('/pools/:poolId/members', memberRoutes(api))
+    .route('/healthmonitors', healthMonitorRoutes(api))
+    .route('/flavors', flavorRoutes(api))
+    .route('/flavorprofiles', flavorProfileRoutes(api))
+    .route('/providers', providerRoutes(api));
+}
+
+/** A trailing slash and a `.json` suffix mean nothing. */
+function canonicalPath(request: Request): string {
+  const { pathname } = new URL(request.url);
+  return pathname.replace(/(\.json)?\/*$/, '') || '/';
+}
+
+async function healthcheck({ db }: Api, context: Context): Promise<Response> {
+  await sql`select 1`.execute(db);
+  return context.text('OK');
+}
+
+const onlyKnownMethods: MiddlewareHandler = async (context, next) => {
+  const { method } = context.req;
+  if (method === 'OPTIONS') return context.body(null, 200);
+  if (!METHODS.includes(method)) throw methodNotAllowed(METHODS);
+  await next();
+};
+
+const methodNotAllowed = (allowed: string[]) =>
+  new Fault(405, 'The method is not allowed for this resource.', { Allow: allowed.join(', ') });
+
+const tooLarge = () => {
+  throw new Fault(413, `The request body is larger than ${BODY_LIMIT} bytes.`);
+};
+
+/** 405 where another method would have been answered, else 404. */
+function missingRoute(app: Hono, context: Context): Fault {
+  const allowed = METHODS.filter((method) => {
+    const [handlers] = app.router.match(method, context.req.path);
+    return handlers.some(([[, route]]) => route.method === method);
+  });
+  return allowed.length > 0
+    ? methodNotAllowed(allowed)
+    : new Fault(404, `There is nothing at ${context.req.path}.`);
+}
+
+function answerFault({ log }: Api, context: Context, error: Error): Response {
+  const fault = toFault(error);
+  if (fault === undefined || fault.status >= 500) {
+    log.error({ err: error, method: context.req.method, path: context.req.path }, 'request failed');
+  }
+  const { status, message, headers } =
+    fault ?? new Fault(500, 'An internal error occurred; the log has the details.');
+  return context.json(faultBody(status, message), status, headers);
+}
+
+/** One line for each request that asks for a change; reads only where debugging is on. */
+function logged({ log }: Api): MiddlewareHandler {
+  return async (context, next) => {
+    const started = performance.now();
+    await next();
+    const { method, path } = context.req;
+    const line = { method, path, status: context.res.status, ms: Math.round(performance.now() - started) };
+    if (method === 'GET') log.debug(line, 'request');
+    else log.info(line, 'request');
+  };
+}

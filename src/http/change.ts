@@ -1,0 +1,122 @@
+import type { Selectable, Transaction } from 'kysely';
+import type { Envelope } from '../actors/bus.ts';
+import { type ChildTable, findLoadBalancerId } from '../store/children.ts';
+import type { Queryable } from '../store/database.ts';
+import { lockLoadBalancer, updateLoadBalancer } from '../store/load-balancers.ts';
+import type { Database, LoadBalancerTable } from '../store/schema.ts';
+import type { Api } from './api.ts';
+import { conflict, type Fault, immutable, notFound, type ResourceName } from './fault.ts';
+
+/** A write in progress: the load balancer is locked, and ACTIVE. */
+export interface Change {
+  transaction: Transaction<Database>;
+  loadBalancer: Selectable<LoadBalancerTable>;
+  /** What the rows that the user changes carry, so that a push which includes it settles them. */
+  revision: number;
+}
+
+/** What a write did. */
+export interface Outcome<T> {
+  answer: T;
+  /** False leaves the load balancer as it was. */
+  changed?: boolean;
+  /** A member with a subnet came or went, so the ports of the amphorae may have to follow. */
+  memberPorts?: boolean;
+  /** The load balancer itself was changed, not something below it. */
+  subject?: 'loadBalancer' | 'child';
+}
+
+/** The part of a row that says: to be brought into force with this revision, whatever became of it before. */
+function pending(revision: number) {
+  return { revision, withheld: false, error_code: null, error_message: null };
+}
+
+/** As a timestamp, PostgreSQL reads this word as the time of the transaction. */
+const DATABASE_TIME = 'now';
+
+export const toCreate = (revision: number) =>
+  ({ ...pending(revision), provisioning_status: 'PENDING_CREATE' }) as const;
+
+export const toUpdate = (revision: number) =>
+  ({ ...pending(revision), provisioning_status: 'PENDING_UPDATE', updated_at: DATABASE_TIME }) as const;
+
+export const toDelete = (revision: number) =>
+  ({ ...pending(revision), provisioning_status: 'PENDING_DELETE' }) as const;
+
+/**
+ * Every write to an existing load balancer or to anything below it: lock its row, check that nothing else is going on,
+ * write the rows, raise the desired revision and tell the load balancer's actor, all in one transaction (contract B2).
+ * @param refuse the fault when the load balancer is not ACTIVE.
+ */
+export async function changeLoadBalancer<T>(
+  api: Api,
+  loadBalancerId: string,
+  work: (change: Change) => Promise<Outcome<T>>,
+  refuse: (status: string) => Fault = () => immutable('Load Balancer', loadBalancerId),
+): Promise<T> {
+  const { answer, envelope } = await api.db.transaction().execute(async (transaction) => {
+    const loadBalancer = await lockLoadBalancer(transaction, loadBalancerId);
+    if (loadBalancer === undefined) throw notFound('Load Balancer', loadBalancerId);
+    if (loadBalancer.provisioning_status !== 'ACTIVE') throw refuse(loadBalancer.provisioning_status);
+
+    const revision = loadBalancer.desired_revision + 1;
+    const outcome = await work({ transaction, loadBalancer, revision });
+    if (outcome.changed === false) return { answer: outcome.answer };
+    await updateLoadBalancer(transaction, loadBalancerId, {
+      provisioning_status: 'PENDING_UPDATE',
+      desired_revision: revision,
+    });
+    const { memberPorts = false, subject = 'child' } = outcome;
+    const event = { type: 'CHANGED', revision, memberPorts, subject };
+    return {
+      answer: outcome.answer,
+      envelope: await api.mailbox.send(transaction, addressOf(loadBalancerId), event),
+    };
+  });
+  if (envelope !== undefined) api.mailbox.publish(envelope);
+  return answer;
+}
+
+/**
+ * Mark a load balancer for deletion and tell its actor.
+ * @param check runs before the state of the load balancer is looked at.
+ */
+export async function deleteLoadBalancer(
+  api: Api,
+  id: string,
+  check: (transaction: Queryable) => Promise<void>,
+): Promise<void> {
+  const envelope = await api.db.transaction().execute(async (transaction): Promise<Envelope> => {
+    const loadBalancer = await lockLoadBalancer(transaction, id);
+    if (loadBalancer === undefined) throw notFound('Load Balancer', id);
+    await check(transaction);
+    const status = loadBalancer.provisioning_status;
+    if (status !== 'ACTIVE' && status !== 'ERROR') throw invalidState(status, id);
+    await updateLoadBalancer(transaction, id, { provisioning_status: 'PENDING_DELETE' });
+    return api.mailbox.send(transaction, addressOf(id), { type: 'DELETE' });
+  });
+  api.mailbox.publish(envelope);
+}
+
+/** A load balancer whose own state does not allow what was asked. */
+export const invalidState = (status: string, id: string) =>
+  conflict(`Invalid state ${status} of loadbalancer resource ${id}`);
+
+/** Where to find the actor of a load balancer. */
+export function addressOf(loadBalancerId: string) {
+  return { kind: 'load-balancer', id: loadBalancerId, loadBalancerId } as const;
+}
+
+/**
+ * `changeLoadBalancer` for a request that names an object below it.
+ * @throws Fault 404 when there is no such object
+ */
+export async function changeBelow<T>(
+  api: Api,
+  object: { table: ChildTable; title: ResourceName; id: string },
+  work: (change: Change) => Promise<Outcome<T>>,
+): Promise<T> {
+  const loadBalancerId = await findLoadBalancerId(api.db, object.table, object.id);
+  if (loadBalancerId === undefined) throw notFound(object.title, object.id);
+  return changeLoadBalancer(api, loadBalancerId, work);
+}

@@ -1,0 +1,92 @@
+import type { Context } from 'hono';
+import type { SelectQueryBuilder } from 'kysely';
+import type { Db, Queryable } from '../store/database.ts';
+import { type Attribute, equals, isUuid, listPage, UnknownMarkerError } from '../store/list.ts';
+import type { Database } from '../store/schema.ts';
+import { badRequest, notFound, type ResourceName } from './fault.ts';
+import { pageLinks, parseListQuery, selectFields } from './list.ts';
+
+/** One kind of object of the API: where its rows are and how they look to a client. */
+export interface Resource<T extends keyof Database, Row extends { id: string }> {
+  title: ResourceName;
+  /** Root key of one object and of a list. */
+  root: string;
+  plural: string;
+  /** `<plural>_links`, except where Octavia writes it in the singular. */
+  linksKey?: string;
+  table: T;
+  select(db: Queryable): SelectQueryBuilder<Database, T, Row>;
+  attributes: Record<string, Attribute> & { id: Attribute };
+  present(row: Row): Record<string, unknown>;
+}
+
+type Query<T extends keyof Database, Row> = SelectQueryBuilder<Database, T, Row>;
+
+/** The id in the path. What is no UUID names nothing. */
+export function pathId(context: Context, resource: ResourceName, parameter = 'id'): string {
+  const id = context.req.param(parameter) ?? '';
+  if (!isUuid(id)) throw notFound(resource, id);
+  return id.toLowerCase();
+}
+
+/**
+ * One row.
+ * @param narrow restricts it to the objects of a parent.
+ * @throws Fault 404
+ */
+export async function findRow<T extends keyof Database, Row extends { id: string }>(
+  db: Queryable,
+  resource: Resource<T, Row>,
+  id: string,
+  narrow: (query: Query<T, Row>) => Query<T, Row> = (query) => query,
+): Promise<Row> {
+  const [row] = await narrow(resource.select(db)).where(equals(resource.attributes.id, id)).execute();
+  if (row === undefined) throw notFound(resource.title, id);
+  return row;
+}
+
+/** Answer with one object under its root key. */
+export function answerOne<T extends keyof Database, Row extends { id: string }>(
+  context: Context,
+  resource: Resource<T, Row>,
+  row: Row,
+  status: 200 | 201 = 200,
+): Response {
+  const object = resource.present(row);
+  return context.json({ [resource.root]: status === 200 ? selectFields(context, object) : object }, status);
+}
+
+/** Answer `GET /{id}`. */
+export async function answerShow<T extends keyof Database, Row extends { id: string }>(
+  context: Context,
+  db: Db,
+  resource: Resource<T, Row>,
+): Promise<Response> {
+  return answerOne(context, resource, await findRow(db, resource, pathId(context, resource.title)));
+}
+
+/** Answer `GET /`: one page in the order that was asked for, oldest first otherwise. */
+export async function answerList<T extends keyof Database, Row extends { id: string }>(
+  context: Context,
+  db: Db,
+  resource: Resource<T, Row>,
+  narrow: (query: Query<T, Row>) => Query<T, Row> = (query) => query,
+): Promise<Response> {
+  const { attributes, table, plural, linksKey = `${plural}_links` } = resource;
+  const request = parseListQuery(context, attributes);
+  let rows: Row[];
+  try {
+    rows = await listPage(table, narrow(resource.select(db)), attributes, ['created_at', 'id'], request);
+  } catch (error) {
+    if (error instanceof UnknownMarkerError) throw badRequest(`Unknown marker '${error.message}'.`);
+    throw error;
+  }
+  return context.json({
+    [plural]: rows.map((row) => selectFields(context, resource.present(row))),
+    [linksKey]: pageLinks(
+      context,
+      request,
+      rows.map((row) => ({ marker: row.id })),
+    ),
+  });
+}

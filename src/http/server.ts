@@ -1,0 +1,58 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
+import type { Hono } from 'hono';
+import { faultBody } from './fault.ts';
+
+export interface ServedApi {
+  /** Where it listens: `http://host:port`, with the port that was chosen for 0. */
+  url: string;
+  /** Stop accepting, let running requests end, then drop what is left. */
+  close(): Promise<void>;
+}
+
+/** How long requests may run on after `close`. */
+const CLOSE_DEADLINE_MS = 10_000;
+
+/**
+ * Serve the API over HTTP.
+ * @param listen `host:port`; IPv6 hosts in brackets.
+ * @throws the system's error when the address cannot be had (EADDRINUSE, EADDRNOTAVAIL, ...)
+ */
+export async function serveApi(app: Hono, listen: string): Promise<ServedApi> {
+  const { host, port } = parseListen(listen);
+  const server = createServer(
+    { requestTimeout: 60_000, headersTimeout: 20_000 },
+    getRequestListener(app.fetch, {
+      // Only a request that is no HTTP (a malformed Host header) gets here: the app answers its own errors.
+      errorHandler: () => Response.json(faultBody(400, 'Malformed request.'), { status: 400 }),
+    }),
+  );
+  server.listen({ host, port });
+  await once(server, 'listening');
+  return { url: urlOf(server), close: () => close(server) };
+}
+
+function parseListen(listen: string): { host: string; port: number } {
+  const separator = listen.lastIndexOf(':');
+  return {
+    host: listen.slice(0, separator).replace(/^\[|\]$/g, ''),
+    port: Number(listen.slice(separator + 1)),
+  };
+}
+
+function urlOf(server: Server): string {
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server has no address');
+  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  return `http://${host}:${address.port}`;
+}
+
+async function close(server: Server): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), CLOSE_DEADLINE_MS);
+  await closed;
+  clearTimeout(timer);
+}

@@ -1,0 +1,44 @@
+import { Hono } from 'hono';
+import { type Amphora, amphoraAttributes, selectAmphorae } from '../../store/amphorae.ts';
+import type { Api } from '../api.ts';
+import { timestamp } from '../present.ts';
+import { answerList, answerShow, type Resource } from '../resource.ts';
+
+const amphorae: Resource<'amphorae', Amphora> = {
+  title: 'Amphora',
+  root: 'amphora',
+  plural: 'amphorae',
+  table: 'amphorae',
+  select: selectAmphorae,
+  attributes: amphoraAttributes,
+  present: (row) => ({
+    id: row.id,
+    loadbalancer_id: row.load_balancer_id,
+    compute_id: row.compute_id,
+    lb_network_ip: row.lb_network_ip,
+    vrrp_ip: row.vrrp_ip,
+    ha_ip: row.ha_ip,
+    vrrp_port_id: row.vrrp_port_id,
+    ha_port_id: row.ha_port_id,
+    cert_expiration: timestamp(row.cert_expiration),
+    cert_busy: row.cert_busy,
+    role: row.role,
+    status: row.status,
+    vrrp_interface: row.vrrp_interface,
+    vrrp_id: row.vrrp_id,
+    vrrp_priority: row.vrrp_priority,
+    cached_zone: row.cached_zone,
+    image_id: row.image_id,
+    compute_flavor: row.compute_flavor,
+    created_at: timestamp(row.created_at),
+    updated_at: timestamp(row.updated_at),
+  }),
+};
+
+/** `/octavia/amphorae` (contract A18). */
+export function amphoraRoutes(api: Api): Hono {
+  const routes = new Hono();
+  routes.get('/', (context) => answerList(context, api.db, amphorae));
+  routes.get('/:id', (context) => answerShow(context, api.db, amphorae));
+  return routes;
+}

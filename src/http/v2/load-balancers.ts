@@ -1,0 +1,262 @@
+import { randomUUID } from 'node:crypto';
+import { Hono } from 'hono';
+import type { FlavorData } from '../../model/graph.ts';
+import type { VnicType } from '../../model/status.ts';
+import { findAvailabilityZone } from '../../store/availability-zones.ts';
+import { FlavorDataError, parseFlavorData } from '../../store/flavor-data.ts';
+import { findFlavorWithProfile } from '../../store/flavors.ts';
+import {
+  hasChildren,
+  insertLoadBalancer,
+  type LoadBalancer,
+  loadBalancerAttributes,
+  selectLoadBalancers,
+  updateLoadBalancer,
+} from '../../store/load-balancers.ts';
+import { deleteVipIntent } from '../../store/vip-intents.ts';
+import type { Api } from '../api.ts';
+import { readBody } from '../body.ts';
+import {
+  addressOf,
+  changeLoadBalancer,
+  deleteLoadBalancer,
+  invalidState,
+  toCreate,
+  toUpdate,
+} from '../change.ts';
+import { badRequest, Fault, invalidInput, notImplemented } from '../fault.ts';
+import { findMemberNetworks, VnicTypes } from '../member-placement.ts';
+import { presentCommon } from '../present.ts';
+import { answerList, answerOne, answerShow, findRow, pathId, type Resource } from '../resource.ts';
+import { LoadBalancerPost, LoadBalancerPut, type NewLoadBalancer } from '../schemas/load-balancer.ts';
+import { answerStats } from '../stats.ts';
+import { planVip, type Vip, withVip } from '../vip.ts';
+import {
+  collectPools,
+  growTree,
+  insertTree,
+  loadTree,
+  presentStatuses,
+  presentTree,
+} from './load-balancer-tree.ts';
+
+export const loadBalancers: Resource<'load_balancers', LoadBalancer> = {
+  title: 'Load Balancer',
+  root: 'loadbalancer',
+  plural: 'loadbalancers',
+  table: 'load_balancers',
+  select: selectLoadBalancers,
+  attributes: loadBalancerAttributes,
+  present: presentLoadBalancer,
+};
+
+/** `/loadbalancers` (contract A7). */
+export function loadBalancerRoutes(api: Api): Hono {
+  const routes = new Hono();
+
+  routes.get('/', (context) => answerList(context, api.db, loadBalancers));
+  routes.get('/:id', (context) => answerShow(context, api.db, loadBalancers));
+  routes.get('/:id/stats', (context) => answerStats(context, api.db, loadBalancers));
+  routes.on('GET', ['/:id/status', '/:id/statuses'], async (context) => {
+    const row = await findRow(api.db, loadBalancers, pathId(context, 'Load Balancer'));
+    return context.json({ statuses: presentStatuses(row, await loadTree(api.db, row.id)) });
+  });
+
+  routes.post('/', async (context) => {
+    const body = await readBody(context, 'loadbalancer', LoadBalancerPost);
+    return context.json({ loadbalancer: await createLoadBalancer(api, body) }, 201);
+  });
+
+  routes.put('/:id', async (context) => {
+    const id = pathId(context, 'Load Balancer');
+    const body = await readBody(context, 'loadbalancer', LoadBalancerPut);
+    checkVipOptions(body);
+    const row = await changeLoadBalancer(
+      api,
+      id,
+      async ({ transaction, revision }) => {
+        await updateLoadBalancer(transaction, id, {
+          ...body,
+          ...toUpdate(revision),
+        });
+        return { answer: await findRow(transaction, loadBalancers, id), subject: 'loadBalancer' };
+      },
+      (status) => invalidState(status, id),
+    );
+    return answerOne(context, loadBalancers, row);
+  });
+
+  routes.delete('/:id', async (context) => {
+    const id = pathId(context, 'Load Balancer');
+    const cascade = /^(true|1|yes|on|t|y)$/i.test(context.req.query('cascade') ?? '');
+    await deleteLoadBalancer(api, id, async (transaction) => {
+      if (cascade || !(await hasChildren(transaction, id))) return;
+      throw badRequest(
+        `Cannot delete Load Balancer ${id} - it has children. Delete them first, or with cascade=true.`,
+      );
+    });
+    return context.body(null, 204);
+  });
+
+  return routes;
+}
+
+/** `POST /loadbalancers`, in the order of contract A7: the first check that fails decides the answer. */
+async function createLoadBalancer(api: Api, body: NewLoadBalancer) {
+  const { network, config } = api;
+  const id = randomUUID();
+  const projectId = body.project_id ?? body.tenant_id ?? config.default_project;
+  checkVipOptions(body);
+  const pools = collectPools(body);
+  const plan = await planVip(network, body);
+  const { flavor, provider } = await chooseFlavor(api, body);
+  await checkAvailabilityZone(api, body.availability_zone);
+  const topology = flavor.loadbalancer_topology ?? config.default_topology;
+  const vipVnicType: VnicType = flavor.sriov_vip === true ? 'direct' : 'normal';
+  const networks = await findMemberNetworks(
+    network,
+    [...pools.values()].flatMap(({ members }) => members),
+  );
+  const vnicTypes = new VnicTypes(
+    { networkId: plan.networkId, vnicType: vipVnicType },
+    flavor.allow_member_sriov === true,
+  );
+
+  return withVip(api, { id, projectId }, plan, async (vip) => {
+    const tree = growTree(pools, body.listeners, {
+      loadBalancerId: id,
+      projectId,
+      vipAddresses: [vip.primary, ...vip.additional].map(({ ipAddress }) => ipAddress),
+      vipSecurityGroups: body.vip_sg_ids,
+      vnicTypes,
+      networks,
+    });
+    const { answer, envelope } = await api.db.transaction().execute(async (transaction) => {
+      await insertLoadBalancer(
+        transaction,
+        {
+          ...loadBalancerValues(body),
+          ...vipValues(vip),
+          id,
+          project_id: projectId,
+          provider,
+          topology,
+          vip_vnic_type: vipVnicType,
+          ...toCreate(1),
+          desired_revision: 1,
+        },
+        additionalVipRows(id, vip),
+      );
+      await insertTree(transaction, tree);
+      if (vip.owned && !(await deleteVipIntent(transaction, id))) {
+        throw new Fault(503, 'Making the load balancer took too long. Try again.');
+      }
+      const amphoraIds = Array.from({ length: topology === 'SINGLE' ? 1 : 2 }, () => randomUUID());
+      const envelope = await api.mailbox.spawn(transaction, addressOf(id), {
+        loadBalancerId: id,
+        topology,
+        amphoraIds,
+      });
+      const row = await findRow(transaction, loadBalancers, id);
+      return {
+        answer: { ...presentLoadBalancer(row), ...presentTree(await loadTree(transaction, id)) },
+        envelope,
+      };
+    });
+    api.mailbox.publish(envelope);
+    return answer;
+  });
+}
+
+/** Neither has a meaning where the network has no such thing. */
+function checkVipOptions(body: { vip_qos_policy_id?: string | null; vip_sg_ids?: string[] }): void {
+  if (body.vip_qos_policy_id) {
+    throw invalidInput(
+      'vip_qos_policy_id',
+      body.vip_qos_policy_id,
+      'The network provider has no QoS policies.',
+    );
+  }
+  if (body.vip_sg_ids?.length) {
+    throw invalidInput('vip_sg_ids', body.vip_sg_ids, 'The network provider has no security groups.');
+  }
+}
+
+/** The flavor's options and the provider that it, or the request, names. */
+async function chooseFlavor(
+  api: Api,
+  body: NewLoadBalancer,
+): Promise<{ flavor: FlavorData; provider: string }> {
+  const enabled = api.config.enabled_providers;
+  const row = body.flavor_id === null ? undefined : await findFlavorWithProfile(api.db, body.flavor_id);
+  if (body.flavor_id !== null) {
+    if (row === undefined) throw badRequest(`Flavor ${body.flavor_id} not found.`);
+    if (!row.enabled) throw invalidInput('flavor_id', body.flavor_id, 'The flavor is disabled.');
+  }
+  const given = body.provider || undefined;
+  if (row !== undefined && given !== undefined && given !== row.provider_name) {
+    throw invalidInput('provider', given, `Flavor ${row.id} is for provider ${row.provider_name}.`);
+  }
+  const provider = given ?? row?.provider_name ?? enabled[0] ?? 'amphora';
+  if (!enabled.includes(provider))
+    throw invalidInput('provider', provider, `Value should be one of: ${enabled.join(', ')}`);
+  try {
+    return { flavor: row === undefined ? {} : parseFlavorData(row.flavor_data), provider };
+  } catch (error) {
+    if (error instanceof FlavorDataError) throw notImplemented(error.message);
+    throw error;
+  }
+}
+
+async function checkAvailabilityZone(api: Api, name: string | null): Promise<void> {
+  if (name === null) return;
+  const zone = await findAvailabilityZone(api.db, name);
+  if (zone === undefined) throw badRequest(`Availability Zone ${name} not found.`);
+  if (!zone.enabled) throw invalidInput('availability_zone', name, 'The availability zone is disabled.');
+}
+
+function loadBalancerValues(body: NewLoadBalancer) {
+  const { name, description, admin_state_up, tags, flavor_id, availability_zone } = body;
+  return { name, description, admin_state_up, tags, flavor_id, availability_zone };
+}
+
+function vipValues(vip: Vip) {
+  return {
+    vip_address: vip.primary.ipAddress,
+    vip_subnet_id: vip.primary.subnetId,
+    vip_network_id: vip.networkId,
+    vip_port_id: vip.portId,
+    vip_port_owned: vip.owned,
+  };
+}
+
+function additionalVipRows(loadBalancerId: string, vip: Vip) {
+  return vip.additional.map(({ subnetId, ipAddress }, position) => ({
+    load_balancer_id: loadBalancerId,
+    position,
+    subnet_id: subnetId,
+    network_id: vip.networkId,
+    ip_address: ipAddress,
+    port_id: vip.portId,
+  }));
+}
+
+export function presentLoadBalancer(row: LoadBalancer) {
+  return {
+    ...presentCommon(row),
+    description: row.description,
+    provider: row.provider,
+    flavor_id: row.flavor_id,
+    availability_zone: row.availability_zone,
+    vip_address: row.vip_address,
+    vip_subnet_id: row.vip_subnet_id,
+    vip_network_id: row.vip_network_id,
+    vip_port_id: row.vip_port_id,
+    vip_qos_policy_id: row.vip_qos_policy_id,
+    vip_vnic_type: row.vip_vnic_type,
+    vip_sg_ids: row.vip_sg_ids,
+    additional_vips: row.additional_vips,
+    listeners: row.listeners,
+    pools: row.pools,
+  };
+}

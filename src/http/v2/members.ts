@@ -1,0 +1,133 @@
+import { randomUUID } from 'node:crypto';
+import { type Context, Hono } from 'hono';
+import { isUniqueViolation } from '../../store/database-errors.ts';
+import {
+  insertMembers,
+  type Member,
+  memberAttributes,
+  selectMembers,
+  updateMember,
+} from '../../store/members.ts';
+import type { Api } from '../api.ts';
+import { readBody } from '../body.ts';
+import { changeBelow, toDelete, toUpdate } from '../change.ts';
+import { conflict } from '../fault.ts';
+import { findMemberNetworks, loadVnicTypes, memberRow } from '../member-placement.ts';
+import { presentCommon } from '../present.ts';
+import { answerList, answerOne, findRow, pathId, type Resource } from '../resource.ts';
+import { MemberPost, MemberPut, type NewMember } from '../schemas/member.ts';
+import { replaceMembers } from './member-batch.ts';
+import { lockPool, pools } from './pools.ts';
+
+export const members: Resource<'members', Member> = {
+  title: 'Member',
+  root: 'member',
+  plural: 'members',
+  table: 'members',
+  select: selectMembers,
+  attributes: memberAttributes,
+  present: presentMember,
+};
+
+/** `/pools/{pool_id}/members` (contract A11). */
+export function memberRoutes(api: Api): Hono {
+  const routes = new Hono();
+
+  routes.get('/', async (context) => {
+    const { id: poolId } = await findRow(api.db, pools, pathId(context, 'Pool', 'poolId'));
+    return answerList(context, api.db, members, (query) => query.where('pool_id', '=', poolId));
+  });
+
+  routes.get('/:id', async (context) => answerOne(context, members, await findMember(api, context)));
+
+  routes.post('/', async (context) => {
+    const poolId = pathId(context, 'Pool', 'poolId');
+    const body = await readBody(context, 'member', MemberPost);
+    const networks = await findMemberNetworks(api.network, [body]);
+    const id = randomUUID();
+    const row = await changeBelow(api, { table: 'pools', title: 'Pool', id: poolId }, async (change) => {
+      const { transaction, loadBalancer, revision } = change;
+      const pool = await lockPool(change, poolId);
+      const placement = (await loadVnicTypes(transaction, loadBalancer)).place(body, networks);
+      const parent = {
+        id,
+        poolId,
+        loadBalancerId: loadBalancer.id,
+        projectId: loadBalancer.project_id,
+        monitored: pool.healthmonitor_id !== null,
+        revision,
+      };
+      await refusingDuplicates(body, () => insertMembers(transaction, [memberRow(body, placement, parent)]));
+      return { answer: await findRow(transaction, members, id), memberPorts: body.subnet_id !== null };
+    });
+    return answerOne(context, members, row, 201);
+  });
+
+  routes.put('/', (context) => replaceMembers(api, context));
+
+  routes.put('/:id', async (context) => {
+    const { id, pool_id: poolId } = await findMember(api, context);
+    const body = await readBody(context, 'member', MemberPut);
+    const row = await changeBelow(api, { table: 'members', title: 'Member', id }, async (change) => {
+      const { transaction, loadBalancer, revision } = change;
+      await lockPool(change, poolId);
+      const stored = await findRow(transaction, members, id);
+      // A member that was kept out returns to the data plane, and its network may have changed hands since.
+      if (stored.withheld && stored.network_id !== null) {
+        (await loadVnicTypes(transaction, loadBalancer, id)).check(stored.network_id, stored.vnic_type);
+      }
+      await updateMember(transaction, id, {
+        ...body,
+        ...toUpdate(revision),
+      });
+      return {
+        answer: await findRow(transaction, members, id),
+        memberPorts: stored.withheld && stored.subnet_id !== null,
+      };
+    });
+    return answerOne(context, members, row);
+  });
+
+  routes.delete('/:id', async (context) => {
+    const { id, pool_id: poolId, subnet_id: subnetId } = await findMember(api, context);
+    await changeBelow(api, { table: 'members', title: 'Member', id }, async (change) => {
+      await lockPool(change, poolId);
+      await updateMember(change.transaction, id, toDelete(change.revision));
+      return { answer: undefined, memberPorts: subnetId !== null };
+    });
+    return context.body(null, 204);
+  });
+
+  return routes;
+}
+
+/** The member of the path; 404 also when the pool is unknown or another one. */
+async function findMember(api: Api, context: Context): Promise<Member> {
+  const { id: poolId } = await findRow(api.db, pools, pathId(context, 'Pool', 'poolId'));
+  return findRow(api.db, members, pathId(context, 'Member'), (query) => query.where('pool_id', '=', poolId));
+}
+
+export function presentMember(row: Member) {
+  return {
+    ...presentCommon(row),
+    address: row.address,
+    protocol_port: row.protocol_port,
+    weight: row.weight,
+    backup: row.backup,
+    subnet_id: row.subnet_id,
+    vnic_type: row.vnic_type,
+    monitor_address: row.monitor_address,
+    monitor_port: row.monitor_port,
+  };
+}
+
+async function refusingDuplicates(member: NewMember, insert: () => Promise<void>): Promise<void> {
+  try {
+    await insert();
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error;
+    throw conflict(
+      `The pool already has a member ${member.address} with protocol_port ${member.protocol_port}.`,
+    );
+  }
+}
