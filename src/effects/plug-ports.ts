@@ -37,6 +37,7 @@ export function plugPorts({ db, provider }: EffectDependencies) {
     const members = await Promise.all(networks.map((network) => plugMemberPort(work, network)));
     return {
       vrrpIp: vip.vrrpIp,
+      vip: graph.vip,
       ports: [describe(vip.port, 'vip'), ...members.map((port) => describe(port, 'member'))],
     };
   };

@@ -115,6 +115,8 @@ export const amphoraMachine = setup({
                   ...patch(context, {
                     status: 'ALLOCATED',
                     vrrp_ip: output.vrrpIp,
+                    ha_ip: output.vip.address,
+                    ...(output.vip.portId && { ha_port_id: output.vip.portId }),
                     ...(vipPort && { vrrp_port_id: vipPort.portId }),
                     error_code: null,
                     error_message: null,

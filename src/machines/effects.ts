@@ -16,7 +16,7 @@ export interface EffectTypes {
   /** Wait until the server runs and its agent answers. */
   awaitAgent: { input: AmphoraRef; output: { managementAddress: string } };
   /** Make the amphora's ports those that the load balancer's VIP and members need. */
-  plugPorts: { input: AmphoraRef; output: { ports: AmphoraPort[]; vrrpIp: string } };
+  plugPorts: { input: AmphoraRef; output: { ports: AmphoraPort[]; vrrpIp: string; vip: Vip } };
   /** Push haproxy's configuration, made from the whole load balancer. */
   pushConfig: { input: AmphoraRef; output: { revision: number } };
   /** Push the firewall's rules, made from the whole load balancer. */

@@ -40,6 +40,8 @@ interface Context {
   /** Why the last change is not in force, for the rows that asked for it. */
   rejected: { error: ErrorRecord; withhold: boolean } | null;
   error: ErrorRecord | null;
+  /** The VIP's port was given back. */
+  vipReleased: boolean;
 }
 
 type Event = LoadBalancerCommand | AmphoraReport;
@@ -70,6 +72,7 @@ export const loadBalancerMachine = setup({
           : error,
     }),
     forgetFailure: assign({ error: null }),
+    noteVipReleased: assign({ vipReleased: true }),
     beginRound: assign(({ context }) => ({
       round: context.round + 1,
       amphorae: context.amphorae.map((amphora) =>
@@ -123,6 +126,7 @@ export const loadBalancerMachine = setup({
     restoring: false,
     rejected: null,
     error: null,
+    vipReleased: false,
   }),
   initial: 'creating',
   states: {
@@ -270,6 +274,7 @@ export const loadBalancerMachine = setup({
           op: 'failLoadBalancer',
           loadBalancerId: context.loadBalancerId,
           error: context.error ?? deadlineError('unknown'),
+          vipReleased: context.vipReleased,
         },
       ]),
       on: {
@@ -308,7 +313,7 @@ function releasing({ done, failed }: { done: string; failed: string }) {
           input: ({ context }: { context: Context }) => ({ loadBalancerId: context.loadBalancerId }),
           onDone: {
             target: `#load-balancer.${done}`,
-            actions: rows(({ loadBalancerId }) => [{ op: 'clearVip', loadBalancerId }]),
+            actions: 'noteVipReleased' as const,
           },
           onError: { target: `#load-balancer.${failed}`, actions: failedEffect() },
         },

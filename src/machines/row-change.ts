@@ -3,12 +3,13 @@ import type { AmphoraPort, Vip } from '../model/graph.ts';
 import type { AmphoraRole, AmphoraStatus } from '../model/status.ts';
 
 /**
- * What a transition does to the rows that users see; applied in the same commit as the transition itself.
+ * What a transition does to the rows that users see; applied in the same commit as the transition itself. One commit
+ * is one statement, which can change a row only once: at most one change of a transition is to the load balancer's own
+ * row (`touchesLoadBalancer`).
  * `src/store/row-changes.ts` says it in SQL.
  */
 export type RowChange =
   | { op: 'storeVip'; loadBalancerId: string; vip: Vip; additionalVips: Vip[] }
-  | { op: 'clearVip'; loadBalancerId: string }
   | { op: 'insertAmphorae'; loadBalancerId: string; amphorae: NewAmphora[] }
   | { op: 'patchAmphora'; amphoraId: string; patch: AmphoraPatch }
   | { op: 'replacePorts'; amphoraId: string; ports: AmphoraPort[] }
@@ -24,8 +25,20 @@ export type RowChange =
    */
   | { op: 'reject'; loadBalancerId: string; revision: number; error: ErrorRecord }
   /** The load balancer, and whatever of it is still pending, becomes ERROR. */
-  | { op: 'failLoadBalancer'; loadBalancerId: string; error: ErrorRecord }
+  | { op: 'failLoadBalancer'; loadBalancerId: string; error: ErrorRecord; vipReleased: boolean }
   | { op: 'deleteLoadBalancer'; loadBalancerId: string };
+
+const loadBalancerOps: readonly RowChange['op'][] = [
+  'storeVip',
+  'settle',
+  'failLoadBalancer',
+  'deleteLoadBalancer',
+];
+
+/** Whether a change is to the row of the load balancer itself. */
+export function touchesLoadBalancer({ op }: RowChange): boolean {
+  return loadBalancerOps.includes(op);
+}
 
 /** Why objects were not brought into force; `withhold` keeps them out of the data plane until they change again. */
 export interface Rejection {

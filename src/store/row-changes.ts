@@ -39,11 +39,6 @@ function compile(change: RowChange, parameters: Parameters, when: string): strin
   switch (change.op) {
     case 'storeVip':
       return storeVip(change, parameters, when);
-    case 'clearVip':
-      return [
-        `UPDATE load_balancers SET vip_port_id = CASE WHEN vip_port_owned THEN NULL ELSE vip_port_id END
-         WHERE id = ${parameters.add(change.loadBalancerId)} AND ${when}`,
-      ];
     case 'insertAmphorae':
       return [
         `INSERT INTO amphorae (id, load_balancer_id, status, role, vrrp_id, vrrp_priority)
@@ -207,7 +202,9 @@ function failLoadBalancer(
   const message = parameters.add(change.error.message);
   const failed = `provisioning_status = 'ERROR', error_code = ${code}, error_message = ${message}, updated_at = now()`;
   return [
-    `UPDATE load_balancers SET ${failed} WHERE id = ${id} AND ${when}`,
+    `UPDATE load_balancers SET ${failed}${
+      change.vipReleased ? ', vip_port_id = CASE WHEN vip_port_owned THEN NULL ELSE vip_port_id END' : ''
+    } WHERE id = ${id} AND ${when}`,
     ...children.map(
       (table) => `UPDATE ${table} SET ${failed} WHERE load_balancer_id = ${id} AND ${pending} AND ${when}`,
     ),
