@@ -3,7 +3,12 @@ import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { createApp, type Route } from './app.ts';
 import { EpochFence } from './epoch.ts';
+import { Interfaces } from './interfaces/interfaces.ts';
+import { KernelInterfaces } from './interfaces/kernel.ts';
 import { Namespace } from './namespace.ts';
+import { Firewall } from './nftables/firewall.ts';
+import { interfaceRoutes } from './routes/interfaces.ts';
+import { securityGroupRoutes } from './routes/security-group.ts';
 import { type AgentServer, serve } from './server.ts';
 import { type AgentSettings, readSettings } from './settings.ts';
 import { Versions } from './versions.ts';
@@ -20,11 +25,23 @@ export async function runAgent(settings: AgentSettings): Promise<AgentServer> {
   const namespace = new Namespace(settings);
   const versions = new Versions(settings);
   await namespace.create();
+
+  const firewall = new Firewall({ namespace, settings, log });
+  const interfaces = await Interfaces.load({
+    kernel: new KernelInterfaces(namespace, settings.ip_path),
+    settings,
+    log,
+    onChange: (list) => firewall.setInterfaces(list),
+  });
+  await firewall.restore(interfaces.forFirewall());
   await namespace.open();
+  await interfaces.restore();
 
   const routes: Route[] = [
     ['GET', '/', (context) => context.json({ api_version: '1.0' })],
     ['GET', '/1.0/info', async (context) => context.json(await versions.info())],
+    ...interfaceRoutes(interfaces),
+    ...securityGroupRoutes(firewall, interfaces),
   ];
   const server = await serve(createApp({ fence, log, routes }), settings, log);
   log.info({ address: settings.bind_address, port: server.port }, 'agent ready');

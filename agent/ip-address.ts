@@ -1,0 +1,69 @@
+import { isIPv4 } from 'node:net';
+import { parseCidr } from '../src/amphora-api/address.ts';
+
+export type Family = 4 | 6;
+
+/** An address as a number, so that it can be masked, ordered and compared whatever its spelling was. */
+export interface Address {
+  family: Family;
+  value: bigint;
+}
+
+/** A network: `value` has no bits below `prefix`. */
+export interface Network extends Address {
+  prefix: number;
+}
+
+export const BITS = { 4: 32, 6: 128 } as const;
+
+/** Parse what `node:net` accepts as an address. */
+export function parseAddress(text: string): Address {
+  if (isIPv4(text)) return { family: 4, value: fromIpv4(text) };
+  const [head = '', tail] = text.split('::');
+  const left = groups(head);
+  const right = tail === undefined ? [] : groups(tail);
+  const zeros = tail === undefined ? [] : Array<bigint>(8 - left.length - right.length).fill(0n);
+  return {
+    family: 6,
+    value: [...left, ...zeros, ...right].reduce((value, group) => (value << 16n) | group, 0n),
+  };
+}
+
+/** Parse a CIDR that passed the wire schema; bits of the host part are dropped. */
+export function parseNetwork(cidr: string): Network {
+  const parts = parseCidr(cidr);
+  if (!parts) throw new TypeError(`not a CIDR: ${cidr}`);
+  const host = BigInt(BITS[parts.family] - parts.prefix);
+  const { family, value } = parseAddress(parts.address);
+  return { family, value: (value >> host) << host, prefix: parts.prefix };
+}
+
+/** Whether the network holds the address. */
+export function contains(network: Network, address: Address): boolean {
+  const host = BigInt(BITS[network.family] - network.prefix);
+  return network.family === address.family && network.value >> host === address.value >> host;
+}
+
+/** The one spelling that the kernel's tools and ours agree on; IPv6 in full, without `::`. */
+export function formatAddress({ family, value }: Address): string {
+  if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n).join('.');
+  const shifts = [112n, 96n, 80n, 64n, 48n, 32n, 16n, 0n];
+  return shifts.map((shift) => ((value >> shift) & 0xffffn).toString(16)).join(':');
+}
+
+export function formatNetwork(network: Network): string {
+  return `${formatAddress(network)}/${network.prefix}`;
+}
+
+function fromIpv4(text: string): bigint {
+  return text.split('.').reduce((value, octet) => (value << 8n) | BigInt(octet), 0n);
+}
+
+function groups(text: string): bigint[] {
+  if (text === '') return [];
+  return text.split(':').flatMap((group) => {
+    if (!group.includes('.')) return [BigInt(`0x${group}`)];
+    const ipv4 = fromIpv4(group);
+    return [ipv4 >> 16n, ipv4 & 0xffffn];
+  });
+}

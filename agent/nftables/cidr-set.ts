@@ -1,0 +1,40 @@
+import { BITS, type Family, parseNetwork } from '../ip-address.ts';
+
+/** Consecutive addresses of one family, both ends included. */
+export interface Interval {
+  first: bigint;
+  last: bigint;
+}
+
+/** Per family, disjoint intervals in ascending order with a gap between any two. */
+export type CidrSet = Record<Family, Interval[]>;
+
+/**
+ * Unite CIDRs, in whatever order they come and however they overlap, touch or repeat. nft refuses elements of
+ * an interval set that overlap, so it must never see them.
+ */
+export function uniteCidrs(cidrs: Iterable<string>): CidrSet {
+  const intervals: CidrSet = { 4: [], 6: [] };
+  for (const cidr of cidrs) {
+    const { family, value, prefix } = parseNetwork(cidr);
+    intervals[family].push({ first: value, last: value + (1n << BigInt(BITS[family] - prefix)) - 1n });
+  }
+  return { 4: unite(intervals[4]), 6: unite(intervals[6]) };
+}
+
+/** Whether these are all addresses of the family. */
+export function isWholeFamily(intervals: readonly Interval[], family: Family): boolean {
+  const [only] = intervals;
+  return only?.first === 0n && only.last === (1n << BigInt(BITS[family])) - 1n;
+}
+
+function unite(intervals: Interval[]): Interval[] {
+  intervals.sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0));
+  const united: Interval[] = [];
+  for (const interval of intervals) {
+    const previous = united.at(-1);
+    if (!previous || interval.first > previous.last + 1n) united.push(interval);
+    else if (interval.last > previous.last) previous.last = interval.last;
+  }
+  return united;
+}

@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { SecurityGroup } from '../../src/amphora-api/security-group.ts';
+import { CommandError } from '../command.ts';
+import { AgentError } from '../errors.ts';
+import { readOptional, writeAtomically } from '../files.ts';
+import type { Namespace } from '../namespace.ts';
+import { Serial } from '../serial.ts';
+import type { AgentSettings } from '../settings.ts';
+import { CLOSED, type FirewallInterface, renderRuleset } from './ruleset.ts';
+
+interface FirewallParts {
+  namespace: Namespace;
+  settings: Pick<AgentSettings, 'state_dir' | 'nft_path'>;
+  log: Logger;
+}
+
+/** The kernel's rules in the data-plane namespace, and the file they are restored from. One change at a time. */
+export class Firewall {
+  readonly #namespace: Namespace;
+  readonly #nft: string;
+  readonly #path: string;
+  readonly #log: Logger;
+  readonly #serial = new Serial();
+  #group: SecurityGroup = CLOSED;
+  #interfaces: readonly FirewallInterface[] = [];
+  #loaded = '';
+
+  constructor({ namespace, settings, log }: FirewallParts) {
+    this.#namespace = namespace;
+    this.#nft = settings.nft_path;
+    this.#path = join(settings.state_dir, 'amphora-firewall.json');
+    this.#log = log;
+  }
+
+  /** Load the stored rules, or the closed set where there are none. Call it before any interface comes up. */
+  restore(interfaces: readonly FirewallInterface[]): Promise<void> {
+    return this.#serial.run(async () => this.#load(await this.#stored(), interfaces));
+  }
+
+  /**
+   * Replace everything that is admitted. The file is written after the kernel accepted, so that a refused set
+   * leaves the old one in force now and after a restart.
+   * @throws AgentError 500 with nft's words
+   */
+  set(group: SecurityGroup): Promise<void> {
+    return this.#serial.run(async () => {
+      await this.#load(group, this.#interfaces);
+      await writeAtomically(this.#path, JSON.stringify(group));
+    });
+  }
+
+  /** Fit the rules to the interfaces that there are now. */
+  setInterfaces(interfaces: readonly FirewallInterface[]): Promise<void> {
+    return this.#serial.run(() => this.#load(this.#group, interfaces));
+  }
+
+  /** What is in force: the controller's revision, and a digest of the loaded rules. */
+  status(): { revision: number; hash: string } {
+    return { revision: this.#group.revision, hash: this.#loaded };
+  }
+
+  async #load(group: SecurityGroup, interfaces: readonly FirewallInterface[]): Promise<void> {
+    const ruleset = JSON.stringify(renderRuleset(group, interfaces));
+    const hash = createHash('sha256').update(ruleset).digest('hex');
+    if (hash !== this.#loaded) {
+      try {
+        await this.#namespace.run(this.#nft, ['-j', '-f', '-'], ruleset);
+      } catch (error) {
+        const details = error instanceof CommandError ? error.output.slice(0, 2_000) : undefined;
+        throw new AgentError(500, 'The kernel refused the firewall rules; the previous ones stay in force', {
+          details,
+          cause: error,
+        });
+      }
+    }
+    this.#loaded = hash;
+    this.#group = group;
+    this.#interfaces = interfaces;
+  }
+
+  async #stored(): Promise<SecurityGroup> {
+    try {
+      const text = await readOptional(this.#path);
+      return text === undefined ? CLOSED : SecurityGroup.parse(JSON.parse(text));
+    } catch (error) {
+      // Closed is the only safe reading of a damaged file; the controller's next push repairs it.
+      this.#log.error(
+        { err: error, path: this.#path },
+        'the stored firewall is unreadable: everything is dropped',
+      );
+      return CLOSED;
+    }
+  }
+}

@@ -1,0 +1,85 @@
+import { type Family, formatAddress } from '../ip-address.ts';
+import type { Interval } from './cidr-set.ts';
+
+/**
+ * The words of libnftables' JSON (man libnftables-json, nft 1.0.6) that our rules need. Values go in as JSON
+ * strings and numbers; nft parses each as the one thing its place allows, so none of them can become a rule.
+ */
+export type Expression = string | number | boolean | { [word: string]: unknown };
+export type Statement = { [word: string]: unknown };
+export type Command = { [verb: string]: unknown };
+export interface Document {
+  nftables: Command[];
+}
+
+const TABLE = { family: 'inet', name: 'amphora' };
+const IN_TABLE = { family: TABLE.family, table: TABLE.name };
+
+export const addTable = (): Command => ({ add: { table: TABLE } });
+export const deleteTable = (): Command => ({ delete: { table: TABLE } });
+
+export const addChain = (name: string): Command => ({ add: { chain: { ...IN_TABLE, name } } });
+
+export const addBaseChain = (
+  name: string,
+  hook: string,
+  prio: number,
+  policy: 'accept' | 'drop',
+): Command => ({
+  add: { chain: { ...IN_TABLE, name, type: 'filter', hook, prio, policy } },
+});
+
+export const addRule = (chain: string, ...expr: Statement[]): Command => ({
+  add: { rule: { ...IN_TABLE, chain, expr } },
+});
+
+export const addSet = (name: string, type: string | string[], elem: Expression[]): Command => ({
+  add: { set: { ...IN_TABLE, name, type, ...(elem.length > 0 && { elem }) } },
+});
+
+export const addIntervalSet = (name: string, type: string, elem: Expression[]): Command => ({
+  add: { set: { ...IN_TABLE, name, type, flags: ['interval'], elem } },
+});
+
+export const addVerdictMap = (name: string, type: string[], elem: [Expression, Statement][]): Command => ({
+  add: { map: { ...IN_TABLE, name, type, map: 'verdict', ...(elem.length > 0 && { elem }) } },
+});
+
+export const meta = (key: string): Expression => ({ meta: { key } });
+export const field = (protocol: string, name: string): Expression => ({ payload: { protocol, field: name } });
+export const concat = (...parts: Expression[]): Expression => ({ concat: parts });
+export const prefix = (addr: string, len: number): Expression => ({ prefix: { addr, len } });
+
+/** A set element for consecutive addresses. */
+export function interval({ first, last }: Interval, family: Family): Expression {
+  const text = (value: bigint) => formatAddress({ family, value });
+  return first === last ? text(first) : { range: [text(first), text(last)] };
+}
+
+export const addressType = (family: Family) => (family === 4 ? 'ipv4_addr' : 'ipv6_addr');
+export const header = (family: Family) => (family === 4 ? 'ip' : 'ip6');
+
+export const equals = (left: Expression, right: Expression): Statement => ({
+  match: { op: '==', left, right },
+});
+export const among = (left: Expression, set: string[]): Statement => ({
+  match: { op: '==', left, right: { set } },
+});
+export const verdictMap = (key: Expression, data: string): Statement => ({ vmap: { key, data } });
+
+export const accept: Statement = { accept: null };
+export const drop: Statement = { drop: null };
+export const notrack: Statement = { notrack: null };
+export const counter: Statement = { counter: null };
+export const jump = (target: string): Statement => ({ jump: { target } });
+export const goto = (target: string): Statement => ({ goto: { target } });
+
+const synAndAck = { '&': [field('tcp', 'flags'), ['syn', 'ack']] };
+/** A TCP segment with SYN and without ACK. */
+export const opensConnection: Statement = { match: { op: '==', left: synAndAck, right: 'syn' } };
+/** A TCP segment other than that. */
+export const opensNoConnection: Statement = { match: { op: '!=', left: synAndAck, right: 'syn' } };
+/** An SCTP packet that begins an association. */
+export const opensAssociation: Statement = {
+  match: { op: '==', left: { 'sctp chunk': { name: 'init' } }, right: true },
+};
