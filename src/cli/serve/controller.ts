@@ -43,7 +43,7 @@ export async function createController(config: Config, log: Logger): Promise<Con
     const bus = new NatsBus(nats, log);
     closers.push(() => bus.close());
     const authority = await CertificateAuthority.open(join(config.data_dir, 'ca'));
-    const { provider, networks } = await openProvider({ config, db: database.db, authority, log });
+    const { provider, networks } = await openProvider({ config, db: database.db, authority });
     closers.push(() => provider.close());
 
     if (config.roles.includes('controller')) {

@@ -1,7 +1,6 @@
-import type { Logger } from 'pino';
 import type { Config } from '../../config.ts';
 import type { CertificateAuthority } from '../../effects/certificate-authority.ts';
-import type { NetworkAdmin } from '../../http/v2/networks.ts';
+import type { NetworkAdmin } from '../../providers/netns/networks.ts';
 import type { Provider } from '../../providers/provider.ts';
 import type { Db } from '../../store/database.ts';
 
@@ -12,11 +11,10 @@ interface Parts {
   config: Config;
   db: Db;
   authority: CertificateAuthority;
-  log: Logger;
 }
 
 /** The provider that the configuration names. Only its code is loaded. */
-export async function openProvider({ config, db, authority, log }: Parts): Promise<{
+export async function openProvider({ config, db, authority }: Parts): Promise<{
   provider: Provider;
   networks?: NetworkAdmin;
 }> {
@@ -33,6 +31,7 @@ export async function openProvider({ config, db, authority, log }: Parts): Promi
     key: privateKey,
     requestSeconds: config.agent_request_seconds,
   });
-  const provider = createNetnsProvider({ db, config, agent, log });
+  const provider = createNetnsProvider({ db, config, agent });
+  await provider.restore();
   return { provider, networks: provider.networks };
 }
