@@ -30,5 +30,6 @@ export function openDatabase(
   // Idle connections break when the server restarts; the pool replaces them on the next query.
   pool.on('error', () => {});
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
-  return { db, pool, close: () => db.destroy() };
+  // Not db.destroy(): it leaves the pool open when only the pool was used.
+  return { db, pool, close: () => pool.end() };
 }
