@@ -3,6 +3,7 @@ import { TerminalError } from '../model/errors.ts';
 import type { Command } from './command.ts';
 import { aborted, terminationSignal } from './termination.ts';
 import { lockDataDirectory } from './up/data-directory.ts';
+import { recordSettings } from './up/recorded-settings.ts';
 import { supervise } from './up/supervisor.ts';
 
 /** `up` gives these to each of its controllers. */
@@ -34,6 +35,7 @@ export async function runUp(
   }
   const lock = await lockDataDirectory(config.data_dir);
   try {
+    recordSettings(config);
     const system = await supervise(config, {
       signal,
       say: (text) => process.stderr.write(`amphorae: ${text}\n`),

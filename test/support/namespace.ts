@@ -10,7 +10,7 @@ let count = 0;
  */
 export function createNamespace(role: string, bridge: string, addresses: string[]): Promise<Namespace> {
   count += 1;
-  const name = `${role.slice(0, 3)}${process.pid}-${count}`;
+  const name = `amphorae-test-${process.pid}-${role}-${count}`;
   return Namespace.create({ name, bridge, addresses, env: process.env });
 }
 

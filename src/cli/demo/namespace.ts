@@ -1,36 +1,40 @@
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type Child, type ChildSpec, startChild, whenReady } from '../up/child.ts';
+import { type Child, type ChildSpec, type DeathSignal, startChild, whenReady } from '../up/child.ts';
 
 const execute = promisify(execFile);
 
 export interface NamespaceOptions {
-  /** Name of the namespace (`ip netns`). Its link on the host is named after it: at most 13 characters. */
+  /** Name of the namespace (`ip netns`). */
   name: string;
   /** Linux bridge on which it is plugged. */
   bridge: string;
   /** Its addresses there, with prefix length. */
   addresses: string[];
   env: NodeJS.ProcessEnv;
+  /** What its processes get when this one dies; `none` leaves them running until the namespace is removed. */
+  deathSignal?: DeathSignal;
 }
 
 /** A machine on a network for the price of a network namespace: a client or a backend of a load balancer. */
 export class Namespace {
   readonly name: string;
   readonly #env: NodeJS.ProcessEnv;
-  readonly #children: Child[] = [];
+  readonly #deathSignal: DeathSignal;
 
   private constructor(options: NamespaceOptions) {
     this.name = options.name;
     this.#env = options.env;
+    this.#deathSignal = options.deathSignal ?? 'KILL';
   }
 
   /** Make the namespace and plug it; nothing is left when that fails. */
   static async create(options: NamespaceOptions): Promise<Namespace> {
     const { name, bridge, addresses } = options;
     const namespace = new Namespace(options);
-    const outer = `v-${name}`;
+    const outer = linkOf(name);
     try {
       await namespace.#ip('netns', 'add', name);
       await namespace.#ip('link', 'add', outer, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name);
@@ -72,23 +76,43 @@ export class Namespace {
       command: ['ip', 'netns', 'exec', this.name, process.execPath, backend, String(port), text],
       env: this.#env,
       log,
-      deathSignal: 'KILL',
+      deathSignal: this.#deathSignal,
     };
     const child = await startChild(spec);
-    this.#children.push(child);
     await whenReady(child, spec, 10, async () => (await this.curl(`http://127.0.0.1:${port}/`, 1)) && true);
     return child;
   }
 
-  /** End what it runs and remove it with its link. */
-  async remove(): Promise<void> {
-    await Promise.all(this.#children.map((child) => child.stop('SIGKILL', 0)));
-    await this.#ip('netns', 'delete', this.name).catch(() => {});
-    // The kernel removes the link with its peer, but somewhat later: the name must be free again.
-    await this.#ip('link', 'delete', `v-${this.name}`).catch(() => {});
+  /** Kill what runs in it and remove it with its link. */
+  remove(): Promise<void> {
+    return removeNamespace(this.name, this.#env);
   }
 
-  async #ip(...args: string[]): Promise<void> {
-    await execute('ip', args, { env: this.#env, timeout: 10_000 });
+  #ip(...args: string[]): Promise<unknown> {
+    return execute('ip', args, { env: this.#env, timeout: 10_000 });
   }
+}
+
+/** Kill what runs in a namespace and remove it with its link; success when there is none. */
+export async function removeNamespace(name: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const ip = (...args: string[]) =>
+    execute('ip', args, { env, timeout: 10_000 }).catch(() => ({ stdout: '' }));
+  const { stdout } = await ip('netns', 'pids', name);
+  for (const pid of stdout.split('\n').filter(Boolean)) killIfRunning(Number(pid));
+  await ip('netns', 'delete', name);
+  // The kernel removes the link with its peer, but somewhat later: the name must be free again.
+  await ip('link', 'delete', linkOf(name));
+}
+
+function killIfRunning(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // it ended meanwhile
+  }
+}
+
+/** Interface names have at most 15 characters, namespaces may have longer ones. */
+function linkOf(name: string): string {
+  return `v${createHash('sha256').update(name).digest('hex').slice(0, 12)}`;
 }

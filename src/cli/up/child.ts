@@ -5,8 +5,8 @@ import { dirname } from 'node:path';
 import { TerminalError } from '../../model/errors.ts';
 import { waitFor } from './wait.ts';
 
-/** Sent to a child by the kernel when this process dies, however it dies. */
-export type DeathSignal = 'TERM' | 'INT' | 'KILL';
+/** Sent to a child by the kernel when this process dies, however it dies. `none`: the child lives on. */
+export type DeathSignal = 'TERM' | 'INT' | 'KILL' | 'none';
 
 export interface ChildSpec {
   /** What people call it, in messages. */
@@ -29,10 +29,12 @@ export interface Child {
   readonly exited: Promise<string>;
   /** Ask it to end with `signal`; after `graceSeconds` kill it. Resolves when it is gone. */
   stop(signal: NodeJS.Signals, graceSeconds: number): Promise<void>;
+  /** Let this process end before it. */
+  release(): void;
 }
 
 /**
- * Start a program that cannot outlive this process. It leads a session of its own, so that Ctrl-C in a terminal
+ * Start a program that, unless told otherwise, cannot outlive this process. It leads a session of its own, so that Ctrl-C in a terminal
  * reaches only us and we decide the order in which things stop.
  * @throws TerminalError `no_such_program`
  */
@@ -71,6 +73,7 @@ export async function startChild(spec: ChildSpec): Promise<Child> {
       await exited;
       clearTimeout(timer);
     },
+    release: () => child.unref(),
   };
 }
 
@@ -86,7 +89,7 @@ export function asDaemonIfRoot(command: string[]): string[] {
 
 /** Put before a command that must not outlive us. */
 export function dyingWithUs(signal: DeathSignal): string[] {
-  return ['setpriv', '--pdeathsig', signal];
+  return signal === 'none' ? [] : ['setpriv', '--pdeathsig', signal];
 }
 
 /**
@@ -98,6 +101,7 @@ export async function whenReady<T>(
   spec: ChildSpec,
   seconds: number,
   probe: () => Promise<T | undefined>,
+  signal?: AbortSignal,
 ): Promise<T> {
   const ended = new AbortController();
   const exit = child.exited.then((how): never => {
@@ -105,10 +109,19 @@ export async function whenReady<T>(
     throw new Error(`ended with ${how}`);
   });
   try {
-    return await Promise.race([waitFor(`${spec.name} to answer`, seconds, probe, ended.signal), exit]);
+    return await Promise.race([
+      waitFor(
+        `${spec.name} to answer`,
+        seconds,
+        probe,
+        AbortSignal.any([ended.signal, ...(signal ? [signal] : [])]),
+      ),
+      exit,
+    ]);
   } catch (cause) {
     ended.abort();
-    await child.stop('SIGKILL', 0);
+    await child.stop('SIGTERM', signal?.aborted ? 30 : 1);
+    signal?.throwIfAborted();
     const tail = (await readFile(spec.log, 'utf8').catch(() => ''))
       .trimEnd()
       .split('\n')

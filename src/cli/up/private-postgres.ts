@@ -43,10 +43,15 @@ export class PrivatePostgres implements Service {
     this.url = urlOf(this.#sockets, 'amphorae');
   }
 
+  /** Whether `start` would find a database instead of making one. */
+  get exists(): boolean {
+    return existsSync(this.#data);
+  }
+
   /** Start the server, on the first time with a new database. Resolves when it accepts connections. */
   async start(): Promise<Child> {
     const { initdb, postgres } = await postgresPrograms();
-    if (!existsSync(this.#data)) await this.#initialize(initdb);
+    if (!this.exists) await this.#initialize(initdb);
     await endPredecessors('postgres', this.#data, 'SIGINT');
     // Nobody is left who could own it, but its process id may be somebody else's by now and keep the server from starting.
     rmSync(join(this.#data, 'postmaster.pid'), { force: true });
