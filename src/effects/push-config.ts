@@ -1,9 +1,10 @@
 import type { EffectInput, EffectOutput } from '../machines/effects.ts';
 import type { EffectContext } from '../model/effect.ts';
 import { renderHaproxy } from '../render/haproxy.ts';
+import { renderKeepalived } from '../render/keepalived.ts';
 import { agentOf, type EffectDependencies, requireAmphora } from './dependencies.ts';
 
-/** Bring haproxy to the load balancer as it is stored now; without a listener there is no haproxy. */
+/** Bring haproxy, and keepalived in a pair, to the load balancer as it is stored now; without a listener there is no haproxy. */
 export function pushConfig({ db, provider: { agent } }: EffectDependencies) {
   return async (
     reference: EffectInput<'pushConfig'>,
@@ -17,6 +18,11 @@ export function pushConfig({ db, provider: { agent } }: EffectDependencies) {
     } else {
       await agent.uploadHaproxy(target, graph.id, config);
       await agent.reloadHaproxy(target, graph.id);
+    }
+    const keepalived = renderKeepalived(graph, amphora);
+    if (keepalived !== undefined) {
+      await agent.uploadKeepalived(target, keepalived);
+      await agent.reloadKeepalived(target);
     }
     return { revision: graph.revision };
   };

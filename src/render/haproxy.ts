@@ -71,6 +71,7 @@ function backend(pool: PoolNode, listener: ListenerNode): string[] {
   return indent(`backend ${pool.id}:${listener.id}`, [
     `mode ${mode}`,
     mode === 'http' && 'http-reuse safe',
+    pool.lbAlgorithm === 'SOURCE_IP_PORT' && 'tcp-request content set-var(txn.source_port) src_port',
     `balance ${algorithms[pool.lbAlgorithm]}`,
     ...persistence(pool),
     ...(monitor ? healthCheck(monitor) : []),
@@ -87,7 +88,7 @@ const algorithms: Record<PoolNode['lbAlgorithm'], string> = {
   ROUND_ROBIN: 'roundrobin',
   LEAST_CONNECTIONS: 'leastconn',
   SOURCE_IP: 'source',
-  SOURCE_IP_PORT: 'hash src,concat(src_port)',
+  SOURCE_IP_PORT: 'hash src,concat(:,txn.source_port)',
 };
 
 function persistence({ sessionPersistence }: PoolNode): string[] {

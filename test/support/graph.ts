@@ -1,0 +1,119 @@
+import type {
+  AmphoraNode,
+  HealthMonitorNode,
+  ListenerNode,
+  LoadBalancerGraph,
+  MemberNode,
+  PoolNode,
+} from '../../src/model/graph.ts';
+
+const id = (digit: string | number) => `00000000-0000-4000-8000-${String(digit).padStart(12, '0')}`;
+const active = { provisioningStatus: 'ACTIVE', withheld: false, adminStateUp: true } as const;
+
+/** A load balancer with one HTTP listener, its pool and two members; every part can be replaced. */
+export function loadBalancer(parts: Partial<LoadBalancerGraph> = {}): LoadBalancerGraph {
+  return {
+    id: id(1),
+    projectId: 'p',
+    name: 'web',
+    adminStateUp: true,
+    provisioningStatus: 'PENDING_UPDATE',
+    topology: 'SINGLE',
+    vipVnicType: 'normal',
+    vipPortOwned: true,
+    revision: 7,
+    vip: { address: '198.51.100.7', subnetId: id(90), networkId: id(91), portId: id(92) },
+    additionalVips: [],
+    flavor: {},
+    availabilityZone: {},
+    amphorae: [amphora()],
+    listeners: [listener()],
+    pools: [pool()],
+    ...parts,
+  };
+}
+
+export function amphora(parts: Partial<AmphoraNode> = {}): AmphoraNode {
+  return {
+    id: id(2),
+    status: 'ALLOCATED',
+    role: 'STANDALONE',
+    computeId: 'c',
+    managementAddress: 'fd00::2',
+    vrrpIp: '198.51.100.8',
+    vrrpPriority: null,
+    ports: [],
+    ...parts,
+  };
+}
+
+export function listener(parts: Partial<ListenerNode> = {}): ListenerNode {
+  return {
+    ...active,
+    id: id(10),
+    name: '',
+    protocol: 'HTTP',
+    protocolPort: 80,
+    connectionLimit: -1,
+    defaultPoolId: id(20),
+    allowedCidrs: null,
+    insertHeaders: {},
+    timeoutClientData: 50_000,
+    timeoutMemberConnect: 5_000,
+    timeoutMemberData: 50_000,
+    timeoutTcpInspect: 0,
+    ...parts,
+  };
+}
+
+export function pool(parts: Partial<PoolNode> = {}): PoolNode {
+  return {
+    ...active,
+    id: id(20),
+    name: '',
+    protocol: 'HTTP',
+    lbAlgorithm: 'ROUND_ROBIN',
+    sessionPersistence: null,
+    members: [member(), member({ id: id(31), address: '203.0.113.12' })],
+    healthMonitor: null,
+    ...parts,
+  };
+}
+
+export function member(parts: Partial<MemberNode> = {}): MemberNode {
+  return {
+    ...active,
+    id: id(30),
+    name: '',
+    address: '203.0.113.11',
+    protocolPort: 8080,
+    weight: 1,
+    backup: false,
+    subnetId: null,
+    vnicType: 'normal',
+    monitorAddress: null,
+    monitorPort: null,
+    operatingStatus: 'NO_MONITOR',
+    ...parts,
+  };
+}
+
+export function healthMonitor(parts: Partial<HealthMonitorNode> = {}): HealthMonitorNode {
+  return {
+    ...active,
+    id: id(40),
+    type: 'HTTP',
+    delay: 5,
+    timeout: 3,
+    maxRetries: 2,
+    maxRetriesDown: 3,
+    httpMethod: 'GET',
+    urlPath: '/health',
+    expectedCodes: '200-202',
+    httpVersion: null,
+    domainName: null,
+    ...parts,
+  };
+}
+
+export { id as uuid };

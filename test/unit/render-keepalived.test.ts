@@ -1,0 +1,61 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { renderKeepalived } from '../../src/render/keepalived.ts';
+import { assertGolden } from '../support/golden.ts';
+import { amphora, loadBalancer, uuid } from '../support/graph.ts';
+
+const master = amphora({ role: 'MASTER', vrrpPriority: 100 });
+const backup = amphora({ id: uuid(3), role: 'BACKUP', vrrpIp: '198.51.100.9', vrrpPriority: 90 });
+const pair = loadBalancer({
+  topology: 'ACTIVE_STANDBY',
+  amphorae: [master, backup],
+  additionalVips: [
+    { address: '2001:db8::7', subnetId: uuid(93), networkId: uuid(91), portId: uuid(92) },
+    { address: '198.51.100.70', subnetId: uuid(94), networkId: uuid(91), portId: uuid(92) },
+  ],
+});
+
+test('a pair: as in the golden file, and keepalived accepts it', () => {
+  const config = renderKeepalived(pair, master) ?? '';
+  assertGolden('keepalived/pair-master.conf', config);
+  check(config);
+});
+
+test('both ends of a pair have the same secret and different priorities', () => {
+  const line = (config: string | undefined, word: string) =>
+    config
+      ?.split('\n')
+      .find((each) => each.includes(word))
+      ?.trim();
+  const [one, other] = [renderKeepalived(pair, master), renderKeepalived(pair, backup)];
+  assert.is(line(one, 'auth_pass'), line(other, 'auth_pass'));
+  assert.is.not(line(one, 'priority'), line(other, 'priority'));
+});
+
+test('a single amphora has no VRRP', () => {
+  assert.is(renderKeepalived(loadBalancer(), amphora()), undefined);
+});
+
+function check(config: string): void {
+  const directory = mkdtempSync(join(tmpdir(), 'amphorae-test-'));
+  const file = join(directory, 'keepalived.conf');
+  writeFileSync(file, config);
+  try {
+    // The interface does not exist here; everything else is checked.
+    const text = config.replaceAll('eth1', 'lo');
+    writeFileSync(file, text);
+    execFileSync('keepalived', ['-t', '-f', file], { env: { PATH: '/usr/sbin:/usr/bin' }, stdio: 'pipe' });
+  } catch (error) {
+    assert.unreachable(
+      `keepalived refuses the configuration: ${(error as { stderr: Buffer }).stderr}\n${config}`,
+    );
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+test.run();
