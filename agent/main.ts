@@ -2,22 +2,34 @@ import { mkdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { createApp, type Route } from './app.ts';
+import { Certificates } from './certificates.ts';
+import { readDetails } from './details.ts';
 import { EpochFence } from './epoch.ts';
+import { Haproxies } from './haproxy/haproxies.ts';
 import { Interfaces } from './interfaces/interfaces.ts';
 import { KernelInterfaces } from './interfaces/kernel.ts';
+import { Keepalived } from './keepalived/keepalived.ts';
 import { Namespace } from './namespace.ts';
 import { Firewall } from './nftables/firewall.ts';
+import { certificateRoutes } from './routes/certificates.ts';
+import { haproxyRoutes } from './routes/haproxy.ts';
 import { interfaceRoutes } from './routes/interfaces.ts';
+import { keepalivedRoutes } from './routes/keepalived.ts';
 import { securityGroupRoutes } from './routes/security-group.ts';
-import { type AgentServer, serve } from './server.ts';
+import { serve } from './server.ts';
 import { type AgentSettings, readSettings } from './settings.ts';
 import { Versions } from './versions.ts';
+
+export interface Agent {
+  port: number;
+  close(): Promise<void>;
+}
 
 /**
  * Run the agent of one amphora until `close` is called. What it started (haproxy, keepalived) and configured
  * (interfaces, firewall) stays when it ends, and is taken over by the next run.
  */
-export async function runAgent(settings: AgentSettings): Promise<AgentServer> {
+export async function runAgent(settings: AgentSettings): Promise<Agent> {
   const log = pino({ level: settings.log_level, base: { amphora: settings.amphora_id } });
   mkdirSync(settings.state_dir, { recursive: true, mode: 0o755 });
   mkdirSync(settings.run_dir, { recursive: true, mode: 0o700 });
@@ -36,16 +48,35 @@ export async function runAgent(settings: AgentSettings): Promise<AgentServer> {
   await firewall.restore(interfaces.forFirewall());
   await namespace.open();
   await interfaces.restore();
+  const haproxies = new Haproxies({ namespace, settings, log });
+  const keepalived = new Keepalived({ namespace, settings, log });
+  const certificates = new Certificates(settings.run_dir, settings.state_dir);
+  await Promise.all([haproxies.resume(), keepalived.resume()]);
 
   const routes: Route[] = [
     ['GET', '/', (context) => context.json({ api_version: '1.0' })],
     ['GET', '/1.0/info', async (context) => context.json(await versions.info())],
+    [
+      'GET',
+      '/1.0/details',
+      async (context) => context.json(await readDetails({ settings, namespace, versions, haproxies })),
+    ],
     ...interfaceRoutes(interfaces),
     ...securityGroupRoutes(firewall, interfaces),
+    ...haproxyRoutes(haproxies),
+    ...keepalivedRoutes(keepalived),
+    ...certificateRoutes(certificates, settings.server_cert, (pem) => server.setCertificate(pem)),
   ];
   const server = await serve(createApp({ fence, log, routes }), settings, log);
   log.info({ address: settings.bind_address, port: server.port }, 'agent ready');
-  return server;
+  return {
+    port: server.port,
+    async close() {
+      await server.close();
+      haproxies.release();
+      keepalived.release();
+    },
+  };
 }
 
 if (import.meta.main) {

@@ -1,0 +1,88 @@
+import { readFile, statfs } from 'node:fs/promises';
+import { availableParallelism, loadavg } from 'node:os';
+import { z } from 'zod';
+import type { AmphoraDetails } from '../src/amphora-api/info.ts';
+import { readOptional } from './files.ts';
+import type { Haproxies } from './haproxy/haproxies.ts';
+import type { Namespace } from './namespace.ts';
+import type { AgentSettings } from './settings.ts';
+import type { Versions } from './versions.ts';
+
+interface DetailsParts {
+  settings: Pick<AgentSettings, 'state_dir' | 'topology'>;
+  namespace: Namespace;
+  versions: Versions;
+  haproxies: Haproxies;
+}
+
+const Statistics = z.array(
+  z.object({
+    ifname: z.string(),
+    stats64: z.object({ rx: z.object({ bytes: z.number() }), tx: z.object({ bytes: z.number() }) }),
+  }),
+);
+
+/** Answer of `GET /1.0/details` (contract D3): what the amphora runs, and how busy it is. */
+export async function readDetails({
+  settings,
+  namespace,
+  versions,
+  haproxies,
+}: DetailsParts): Promise<AmphoraDetails> {
+  const [info, links, listeners, cpu, memory, disk, tuned] = await Promise.all([
+    versions.info(),
+    namespace.query(['-statistics', 'link', 'show']),
+    haproxies.listeners(),
+    readFile('/proc/stat', 'utf8'),
+    readFile('/proc/meminfo', 'utf8'),
+    statfs(settings.state_dir),
+    readOptional('/etc/tuned/active_profile'),
+  ]);
+  const networks = Statistics.parse(links).filter(({ ifname }) => ifname !== 'lo');
+  return {
+    ...info,
+    networks: Object.fromEntries(
+      networks.map(({ ifname, stats64 }) => [
+        ifname,
+        { network_tx: stats64.tx.bytes, network_rx: stats64.rx.bytes },
+      ]),
+    ),
+    active: true,
+    haproxy_count: haproxies.runningCount,
+    lvs_listener_process_count: 0,
+    cpu_count: availableParallelism(),
+    cpu: parseCpu(cpu),
+    memory: parseMemory(memory),
+    disk: { used: (disk.blocks - disk.bfree) * disk.bsize, available: disk.bavail * disk.bsize },
+    load: loadavg(),
+    active_tuned_profiles: tuned?.trim() ?? '',
+    topology: settings.topology,
+    topology_status: 'OK',
+    listeners: listeners.map(({ uuid }) => uuid),
+    packages: {},
+  };
+}
+
+/** First line of /proc/stat (man proc), in clock ticks since boot. */
+function parseCpu(text: string): AmphoraDetails['cpu'] {
+  const ticks = text.slice(0, text.indexOf('\n')).split(/\s+/).slice(1).map(Number);
+  const [user = 0, , system = 0, , , , softIrq = 0] = ticks;
+  return { total: ticks.reduce((sum, value) => sum + value, 0), user, system, soft_irq: softIrq };
+}
+
+/** /proc/meminfo, in kB. */
+function parseMemory(text: string): AmphoraDetails['memory'] {
+  const kilobytes = new Map(
+    [...text.matchAll(/^(\w+):\s+(\d+) kB$/gm)].map(([, key, value]) => [key, Number(value)]),
+  );
+  const of = (key: string) => kilobytes.get(key) ?? 0;
+  return {
+    total: of('MemTotal'),
+    free: of('MemFree'),
+    buffers: of('Buffers'),
+    cached: of('Cached'),
+    swap_used: of('SwapTotal') - of('SwapFree'),
+    shared: of('Shmem'),
+    slab: of('Slab'),
+  };
+}

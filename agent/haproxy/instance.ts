@@ -1,0 +1,212 @@
+import { createHash } from 'node:crypto';
+import { copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { CommandError } from '../command.ts';
+import { AgentError } from '../errors.ts';
+import { readOptional, writeAtomically } from '../files.ts';
+import type { Namespace } from '../namespace.ts';
+import { Daemon } from '../processes/daemon.ts';
+import { poll } from '../processes/poll.ts';
+import { Serial } from '../serial.ts';
+import type { AgentSettings } from '../settings.ts';
+import { MasterSocket } from './master-socket.ts';
+
+export interface HaproxyParts {
+  namespace: Namespace;
+  settings: Pick<AgentSettings, 'amphora_id' | 'state_dir' | 'run_dir' | 'haproxy_path'>;
+  log: Logger;
+}
+
+const RELOAD_DEADLINE_MS = 15_000;
+
+/**
+ * The haproxy of one load balancer (contract D2, D3): a master that keeps its process id, and workers that it
+ * replaces at each reload without refusing a connection. One change at a time.
+ *
+ * `haproxy.cfg` is the configuration to run next; `haproxy.cfg.running` the one in force, to which a reload that
+ * fails goes back, and whose existence says that haproxy is meant to run.
+ */
+export class HaproxyInstance {
+  readonly #parts: HaproxyParts;
+  readonly #directory: string;
+  readonly #config: string;
+  readonly #running: string;
+  readonly #daemon: Daemon;
+  readonly #master: MasterSocket;
+  readonly #serial = new Serial();
+  readonly #statsSocket: string;
+
+  constructor(loadBalancerId: string, parts: HaproxyParts) {
+    const { settings, namespace, log } = parts;
+    this.#parts = parts;
+    this.#directory = join(settings.state_dir, loadBalancerId);
+    this.#config = join(this.#directory, 'haproxy.cfg');
+    this.#running = `${this.#config}.running`;
+    this.#statsSocket = join(settings.state_dir, `${loadBalancerId}.sock`);
+    const masterSocket = join(settings.run_dir, `haproxy-${loadBalancerId}.master`);
+    this.#master = new MasterSocket(masterSocket);
+    this.#daemon = new Daemon({
+      name: `haproxy-${loadBalancerId}`,
+      // -db keeps the master in the foreground although the configuration says `daemon`.
+      command: namespace.enter(settings.haproxy_path, [
+        ...['-W', '-db', '-S', masterSocket],
+        ...this.#arguments(this.#config),
+      ]),
+      pidFile: join(settings.run_dir, `haproxy-${loadBalancerId}.pid`),
+      logFile: join(settings.run_dir, `haproxy-${loadBalancerId}.log`),
+      log,
+    });
+  }
+
+  get running(): boolean {
+    return this.#daemon.running;
+  }
+
+  /** The stored configuration; undefined when there is none. */
+  config(): Promise<string | undefined> {
+    return readOptional(this.#config);
+  }
+
+  /** Find the haproxy that an earlier agent started, or start it when it should run (after a boot). */
+  resume(): Promise<void> {
+    return this.#serial.run(async () => {
+      if ((await readOptional(this.#running)) === undefined || (await this.#daemon.adopt())) return;
+      await this.#start();
+    });
+  }
+
+  /**
+   * Store a configuration, once haproxy has checked it.
+   * @throws AgentError 400 with haproxy's words; what was stored before stays
+   */
+  upload(config: string): Promise<void> {
+    return this.#serial.run(async () => {
+      const { namespace, settings } = this.#parts;
+      await mkdir(this.#directory, { recursive: true, mode: 0o755 });
+      const candidate = `${this.#config}.new`;
+      await writeAtomically(candidate, config);
+      try {
+        await namespace.run(settings.haproxy_path, ['-c', ...this.#arguments(candidate)]);
+      } catch (error) {
+        if (!(error instanceof CommandError)) throw error;
+        await rename(candidate, `${this.#config}.rejected`);
+        throw new AgentError(400, 'Invalid request', { details: error.output, cause: error });
+      }
+      await rename(candidate, this.#config);
+    });
+  }
+
+  /**
+   * Start haproxy, or reload it when it runs. Resolves when the stored configuration serves.
+   * @throws AgentError 404 without configuration, 500 with haproxy's words
+   */
+  reload(): Promise<void> {
+    return this.#serial.run(async () => {
+      if ((await this.config()) === undefined) throw new AgentError(404, 'Listener Not Found');
+      if (this.#daemon.running) await this.#replaceWorkers();
+      else await this.#start();
+    });
+  }
+
+  stop(): Promise<void> {
+    return this.#serial.run(async () => {
+      if ((await this.config()) === undefined) throw new AgentError(404, 'Listener Not Found');
+      await this.#stop();
+    });
+  }
+
+  /** Stop haproxy and remove all its files. */
+  remove(): Promise<void> {
+    return this.#serial.run(async () => {
+      await this.#stop();
+      await rm(this.#directory, { recursive: true, force: true });
+      await rm(this.#statsSocket, { force: true });
+    });
+  }
+
+  release(): void {
+    this.#daemon.release();
+  }
+
+  #arguments(config: string): string[] {
+    // Name of this amphora among haproxy's peers (contract E1).
+    const peer = createHash('sha1')
+      .update(this.#parts.settings.amphora_id)
+      .digest('base64')
+      .replaceAll('=', '');
+    return ['-L', peer, '-f', config];
+  }
+
+  async #start(): Promise<void> {
+    // haproxy warns at each start until the state file, which only a reload writes, exists.
+    await writeFile(join(this.#directory, 'servers-state'), '', { flag: 'a' });
+    try {
+      await this.#startDaemon();
+    } catch (error) {
+      const details = (error as Error).message;
+      if (await this.#goBack()) await this.#startDaemon();
+      throw new AgentError(500, 'Error starting haproxy', { details, cause: error });
+    }
+    await copyFile(this.#config, this.#running);
+  }
+
+  #startDaemon(): Promise<void> {
+    return this.#daemon.start(async () => {
+      const [worker] = (await this.#master.processes())?.workers ?? [];
+      return worker !== undefined && (await this.#master.isServing(worker));
+    });
+  }
+
+  /** Put the configuration that served last back in place of one that does not; false when there is none. */
+  async #goBack(): Promise<boolean> {
+    if ((await readOptional(this.#running)) === undefined) return false;
+    await rename(this.#config, `${this.#config}.rejected`);
+    await copyFile(this.#running, this.#config);
+    return true;
+  }
+
+  async #stop(): Promise<void> {
+    await rm(this.#running, { force: true });
+    await this.#daemon.stop();
+  }
+
+  async #replaceWorkers(): Promise<void> {
+    const before = await this.#master.processes();
+    if (!before)
+      throw new AgentError(500, 'Error reloading haproxy', { details: 'its master does not answer' });
+    await this.#saveServerState(before.workers);
+    const outputSize = await this.#daemon.outputSize();
+    this.#daemon.signal('SIGUSR2');
+
+    const reloaded = await poll(RELOAD_DEADLINE_MS, async () => {
+      const now = await this.#master.processes();
+      if (!now) return this.#daemon.running ? undefined : false;
+      if (now.failedReloads > before.failedReloads) return false;
+      const fresh = now.workers.filter((pid) => !before.workers.includes(pid));
+      if (fresh.length === 0) return undefined;
+      // An old worker may still take a connection until it has heard that it shall finish.
+      const served = await Promise.all(
+        [...fresh, ...before.workers].map((pid) => this.#master.isServing(pid)),
+      );
+      return served.every((serving, index) => serving === index < fresh.length) || undefined;
+    });
+    if (reloaded) {
+      await copyFile(this.#config, this.#running);
+      return;
+    }
+    await this.#goBack();
+    const details = await this.#daemon.outputSince(outputSize);
+    throw new AgentError(500, 'Error reloading haproxy; the previous configuration stays in force', {
+      details,
+    });
+  }
+
+  /** The next worker reads the health and weights of the servers from there (contract D2). */
+  async #saveServerState(workers: readonly number[]): Promise<void> {
+    const [worker] = workers;
+    if (worker === undefined) return;
+    const state = await this.#master.tryAsk(`@!${worker} show servers state`);
+    if (state) await writeFile(join(this.#directory, 'servers-state'), state);
+  }
+}

@@ -1,0 +1,104 @@
+import { mkdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { CommandError } from '../command.ts';
+import { AgentError } from '../errors.ts';
+import { readOptional, writeAtomically } from '../files.ts';
+import type { Namespace } from '../namespace.ts';
+import { Daemon } from '../processes/daemon.ts';
+import { Serial } from '../serial.ts';
+import type { AgentSettings } from '../settings.ts';
+
+interface KeepalivedParts {
+  namespace: Namespace;
+  settings: Pick<AgentSettings, 'state_dir' | 'run_dir' | 'keepalived_path'>;
+  log: Logger;
+}
+
+/** The keepalived that holds the VIPs in ACTIVE_STANDBY (contract E5). */
+export class Keepalived {
+  readonly #parts: KeepalivedParts;
+  readonly #directory: string;
+  readonly #config: string;
+  readonly #vrrpPid: string;
+  readonly #daemon: Daemon;
+  readonly #serial = new Serial();
+
+  constructor(parts: KeepalivedParts) {
+    const { namespace, settings, log } = parts;
+    this.#parts = parts;
+    this.#directory = join(settings.state_dir, 'vrrp');
+    this.#config = join(this.#directory, 'octavia-keepalived.conf');
+    this.#vrrpPid = join(settings.run_dir, 'keepalived-vrrp.child');
+    this.#daemon = new Daemon({
+      name: 'keepalived',
+      command: namespace.enter(settings.keepalived_path, [
+        ...['--dont-fork', '--log-console', '--vrrp', `--use-file=${this.#config}`],
+        `--pid=${join(settings.run_dir, 'keepalived-vrrp.parent')}`,
+        `--vrrp_pid=${this.#vrrpPid}`,
+      ]),
+      pidFile: join(settings.run_dir, 'keepalived.pid'),
+      logFile: join(settings.run_dir, 'keepalived.log'),
+      log,
+    });
+  }
+
+  /** Find the keepalived that an earlier agent started, or start it when it is configured (after a boot). */
+  resume(): Promise<void> {
+    return this.#serial.run(async () => {
+      if ((await readOptional(this.#config)) === undefined || (await this.#daemon.adopt())) return;
+      await this.#start().catch((err) => this.#parts.log.error({ err }, 'could not start keepalived'));
+    });
+  }
+
+  /**
+   * Store a configuration, once keepalived has checked it.
+   * @throws AgentError 400 with keepalived's words; what was stored before stays
+   */
+  upload(config: string): Promise<void> {
+    return this.#serial.run(async () => {
+      const { namespace, settings } = this.#parts;
+      await mkdir(this.#directory, { recursive: true, mode: 0o755 });
+      const candidate = `${this.#config}.new`;
+      await writeAtomically(candidate, config);
+      try {
+        await namespace.run(settings.keepalived_path, ['--config-test', `--use-file=${candidate}`]);
+      } catch (error) {
+        if (!(error instanceof CommandError)) throw error;
+        await rename(candidate, `${this.#config}.rejected`);
+        throw new AgentError(400, 'Invalid request', { details: error.output, cause: error });
+      }
+      await rename(candidate, this.#config);
+    });
+  }
+
+  /** Start it, or let it read its configuration again when it runs (contract D2). */
+  reload(): Promise<void> {
+    return this.#serial.run(async () => {
+      if ((await readOptional(this.#config)) === undefined) {
+        throw new AgentError(400, 'Invalid request', { details: 'upload a keepalived configuration first' });
+      }
+      if (this.#daemon.running) this.#daemon.signal('SIGHUP');
+      else await this.#start();
+    });
+  }
+
+  stop(): Promise<void> {
+    return this.#serial.run(() => this.#daemon.stop());
+  }
+
+  release(): void {
+    this.#daemon.release();
+  }
+
+  async #start(): Promise<void> {
+    try {
+      await this.#daemon.start(async () => (await readOptional(this.#vrrpPid)) !== undefined);
+    } catch (error) {
+      throw new AgentError(500, 'Error starting keepalived', {
+        details: (error as Error).message,
+        cause: error,
+      });
+    }
+  }
+}

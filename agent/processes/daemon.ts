@@ -1,0 +1,185 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { open, rm, stat } from 'node:fs/promises';
+import type { Logger } from 'pino';
+import { readOptional, writeAtomically } from '../files.ts';
+import { poll } from './poll.ts';
+
+export interface DaemonOptions {
+  name: string;
+  /** Program and arguments; it must stay in the foreground and keep its process id. */
+  command: [string, string[]];
+  /** Where the process is noted, so that the next agent finds it. */
+  pidFile: string;
+  /** Receives standard output and error. A file, because it has to outlive the agent; emptied at each start. */
+  logFile: string;
+  log: Logger;
+}
+
+/** A process by its id and start time (clock ticks since boot), which together are never used twice. */
+interface ProcessIdentity {
+  pid: number;
+  startTime: string;
+}
+
+const START_DEADLINE_MS = 10_000;
+const STOP_DEADLINE_MS = 5_000;
+/** An adopted process is nobody's child here, so its end can only be looked for. */
+const ADOPTED_CHECK_MS = 500;
+const BACKOFF_MS = { first: 100, most: 10_000 };
+/** A process that lived this long was sound, and its death is a new story. */
+const SOUND_MS = 60_000;
+
+/**
+ * A long-running program that outlives the agent: started in its own session, found again by the next agent, and
+ * started anew when it dies, with growing pauses while it keeps dying.
+ */
+export class Daemon {
+  readonly #options: DaemonOptions;
+  #process: ProcessIdentity | undefined;
+  #wanted = false;
+  #backoff = BACKOFF_MS.first;
+  #spawnedAt = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: DaemonOptions) {
+    this.#options = options;
+  }
+
+  get running(): boolean {
+    return this.#process !== undefined && isAlive(this.#process);
+  }
+
+  /** Take over the process that an earlier agent started; false when there is none. */
+  async adopt(): Promise<boolean> {
+    const [pid, startTime] = (await readOptional(this.#options.pidFile))?.split(' ') ?? [];
+    if (!pid || !startTime || !isAlive({ pid: Number(pid), startTime })) return false;
+    this.#process = { pid: Number(pid), startTime };
+    this.#wanted = true;
+    this.#watchAdopted(this.#process);
+    return true;
+  }
+
+  /**
+   * Start the program and wait until `ready`.
+   * @throws Error with the program's output when it exits, or is not ready within 10 s (it is stopped then)
+   */
+  async start(ready: () => Promise<boolean>): Promise<void> {
+    if (this.running) return;
+    clearTimeout(this.#timer);
+    await this.#spawn();
+    const isReady = await poll(START_DEADLINE_MS, async () => {
+      if (!this.running) return false;
+      return (await ready()) || undefined;
+    });
+    if (isReady) {
+      this.#wanted = true;
+      return;
+    }
+    await this.stop();
+    throw new Error((await this.outputSince(0)) || `${this.#options.name} was not ready in time`);
+  }
+
+  /** @throws Error when it does not run */
+  signal(signal: NodeJS.Signals): void {
+    if (!this.#process || !isAlive(this.#process)) throw new Error(`${this.#options.name} is not running`);
+    process.kill(this.#process.pid, signal);
+  }
+
+  /** End it for good: TERM, and KILL after 5 s. Success when it does not run. */
+  async stop(): Promise<void> {
+    this.#wanted = false;
+    clearTimeout(this.#timer);
+    const identity = this.#process;
+    if (identity && isAlive(identity)) {
+      process.kill(identity.pid, 'SIGTERM');
+      const gone = async () => !isAlive(identity) || undefined;
+      if (!(await poll(STOP_DEADLINE_MS, gone))) {
+        process.kill(identity.pid, 'SIGKILL');
+        await poll(STOP_DEADLINE_MS, gone);
+      }
+    }
+    this.#process = undefined;
+    await rm(this.#options.pidFile, { force: true });
+  }
+
+  /** Stop watching; the program runs on. */
+  release(): void {
+    this.#wanted = false;
+    clearTimeout(this.#timer);
+  }
+
+  /** Size of the log in bytes, to read from later. */
+  async outputSize(): Promise<number> {
+    return (await stat(this.#options.logFile)).size;
+  }
+
+  /** What it wrote since the log had that size; at most 16 kB of it. */
+  async outputSince(size: number): Promise<string> {
+    const file = await open(this.#options.logFile);
+    try {
+      const { bytesRead, buffer } = await file.read({ buffer: Buffer.alloc(16_384), position: size });
+      return buffer.toString('utf8', 0, bytesRead).trim();
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #spawn(): Promise<void> {
+    const { command, logFile, pidFile } = this.#options;
+    const output = openSync(logFile, 'w', 0o600);
+    const child = spawn(command[0], command[1], { detached: true, stdio: ['ignore', output, output] });
+    closeSync(output);
+    // Without a process id it could not start; the error event says why.
+    const failed = new Promise<never>((_, reject) => child.once('error', reject));
+    if (child.pid === undefined) return failed;
+    failed.catch(() => {});
+    child.unref();
+
+    const identity = { pid: child.pid, startTime: startTimeOf(child.pid) ?? '' };
+    this.#process = identity;
+    this.#spawnedAt = performance.now();
+    child.once('exit', () => this.#died(identity));
+    await writeAtomically(pidFile, `${identity.pid} ${identity.startTime}`);
+  }
+
+  #watchAdopted(identity: ProcessIdentity): void {
+    this.#timer = setTimeout(() => {
+      if (isAlive(identity)) this.#watchAdopted(identity);
+      else this.#died(identity);
+    }, ADOPTED_CHECK_MS).unref();
+  }
+
+  #died(identity: ProcessIdentity): void {
+    if (!this.#wanted || identity !== this.#process) return;
+    const { log, name } = this.#options;
+    if (performance.now() - this.#spawnedAt > SOUND_MS) this.#backoff = BACKOFF_MS.first;
+    log.error(
+      { process: name, pid: identity.pid, restart_ms: this.#backoff },
+      'a process died, starting it again',
+    );
+    this.#timer = setTimeout(() => {
+      this.#spawn().catch((err) => {
+        log.error({ err, process: name }, 'could not start a process');
+        this.#died(identity);
+      });
+    }, this.#backoff).unref();
+    this.#backoff = Math.min(this.#backoff * 2, BACKOFF_MS.most);
+  }
+}
+
+function isAlive({ pid, startTime }: ProcessIdentity): boolean {
+  return startTimeOf(pid) === startTime;
+}
+
+/** Field 22 of /proc/PID/stat (man proc); undefined for a process that ended, zombies included. */
+function startTimeOf(pid: number): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The second field, the name in parentheses, may itself hold spaces and parentheses.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}

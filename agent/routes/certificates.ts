@@ -1,0 +1,65 @@
+import { createHash } from 'node:crypto';
+import type { Context } from 'hono';
+import { z } from 'zod';
+import type { Route } from '../app.ts';
+import { type Certificates, writeServerCertificate } from '../certificates.ts';
+import { AgentError, parseRequest } from '../errors.ts';
+import { OK, setEtag } from './body.ts';
+
+const Path = z.object({
+  id: z.uuid().transform((id) => id.toLowerCase()),
+  file: z.string().regex(/^[A-Za-z0-9_-]{1,128}\.pem$/, 'must be a plain name that ends in .pem'),
+});
+const PATH = '/1.0/loadbalancer/:id/certificates/:file';
+
+/** Certificates of listeners, and the agent's own (contract D2). */
+export function certificateRoutes(
+  certificates: Certificates,
+  serverCertificate: string,
+  useServerCertificate: (pem: string) => void,
+): Route[] {
+  const target = (context: Context) => parseRequest(Path, context.req.param());
+  return [
+    [
+      'PUT',
+      PATH,
+      async (context) => {
+        const { id, file } = target(context);
+        const pem = await context.req.text();
+        await certificates.write(id, file, pem);
+        setEtag(context, pem);
+        return context.json(OK);
+      },
+    ],
+    [
+      'GET',
+      PATH,
+      async (context) => {
+        const { id, file } = target(context);
+        const pem = await certificates.read(id, file);
+        if (pem === undefined) throw new AgentError(404, 'Certificate Not Found');
+        setEtag(context, pem);
+        return context.json({ md5sum: createHash('md5').update(pem).digest('hex') });
+      },
+    ],
+    [
+      'DELETE',
+      PATH,
+      async (context) => {
+        const { id, file } = target(context);
+        await certificates.delete(id, file);
+        return context.json(OK);
+      },
+    ],
+    [
+      'PUT',
+      '/1.0/certificate',
+      async (context) => {
+        const pem = await context.req.text();
+        await writeServerCertificate(serverCertificate, pem);
+        useServerCertificate(pem);
+        return context.json(OK, 202);
+      },
+    ],
+  ];
+}

@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import type { Route } from '../app.ts';
+import { AgentError, parseRequest } from '../errors.ts';
+import type { Haproxies } from '../haproxy/haproxies.ts';
+import { OK, setEtag } from './body.ts';
+
+const Id = z.uuid().transform((id) => id.toLowerCase());
+
+/** haproxy's configuration and life (contract D2). */
+export function haproxyRoutes(haproxies: Haproxies): Route[] {
+  return [
+    [
+      'PUT',
+      '/1.0/loadbalancer/:amphora/:id/haproxy',
+      async (context) => {
+        parseRequest(Id, context.req.param('amphora'), 'amphora');
+        const config = await context.req.text();
+        await haproxies.of(parseRequest(Id, context.req.param('id'), 'loadbalancer')).upload(config);
+        setEtag(context, config);
+        return context.json(OK, 202);
+      },
+    ],
+    [
+      'GET',
+      '/1.0/loadbalancer/:id/haproxy',
+      async (context) => {
+        const config = await haproxies.of(parseRequest(Id, context.req.param('id'), 'loadbalancer')).config();
+        if (config === undefined) throw new AgentError(404, 'Haproxy Listener Not Found');
+        setEtag(context, config);
+        return context.text(config);
+      },
+    ],
+    [
+      'PUT',
+      '/1.0/loadbalancer/:id/:action',
+      async (context) => {
+        const instance = haproxies.of(parseRequest(Id, context.req.param('id'), 'loadbalancer'));
+        const action = parseRequest(
+          z.enum(['start', 'stop', 'reload']),
+          context.req.param('action'),
+          'action',
+        );
+        await (action === 'stop' ? instance.stop() : instance.reload());
+        return context.json({ ...OK, details: `${action} of the configuration is done` }, 202);
+      },
+    ],
+    [
+      'DELETE',
+      '/1.0/listeners/:id',
+      async (context) => {
+        await haproxies.remove(parseRequest(Id, context.req.param('id'), 'listener'));
+        return context.json(OK);
+      },
+    ],
+    ['GET', '/1.0/listeners', async (context) => context.json(await haproxies.listeners())],
+  ];
+}
