@@ -17,7 +17,7 @@ import { waitFor } from './up/wait.ts';
 const STOP_SECONDS = 90;
 
 /** What Amphorae writes into its data directory; anything else there is not ours to remove. */
-const OUR_ENTRIES = ['postgres', 'nats', 'logs', 'ca', 'demo.json', SETTINGS_FILE];
+const OUR_ENTRIES = ['postgres', 'nats', 'logs', 'controllers', 'ca', 'demo.json', SETTINGS_FILE];
 
 export const command: Command = {
   description:

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Config, programEnvironment, toEnvironment } from '../../config.ts';
 import { openDatabase } from '../../store/database.ts';
@@ -6,6 +7,7 @@ import { freeAddress, urlOf } from './address.ts';
 import { answers } from './answers.ts';
 import { type ChildSpec, startChild, whenReady } from './child.ts';
 import { keepRunning, type Service } from './keep-running.ts';
+import { endPredecessors } from './predecessor.ts';
 import { PrivateNats } from './private-nats.ts';
 import { PrivatePostgres } from './private-postgres.ts';
 
@@ -35,6 +37,8 @@ export interface SupervisorOptions {
  * of them does not come up the first time.
  */
 export async function supervise(config: Config, { say, signal }: SupervisorOptions): Promise<System> {
+  mkdirSync(controllerDirectory(config), { recursive: true });
+  await endPredecessors('node', controllerDirectory(config), 'SIGKILL');
   const listen = await freeAddress(config.listen);
   const stops: (() => Promise<void>)[] = [];
   const stop = async () => {
@@ -97,6 +101,11 @@ async function applyMigrations(url: string): Promise<string[]> {
   return migrate(db).finally(close);
 }
 
+/** Working directory of our controllers and of nothing else, by which a successor knows them. */
+function controllerDirectory(config: Config): string {
+  return join(config.data_dir, 'controllers');
+}
+
 /** A `serve` process. The first one answers the API; all of them run actors. */
 function controller(config: Config, number: number): Service {
   const name = `${config.node_id || 'node'}-${number}`;
@@ -106,6 +115,7 @@ function controller(config: Config, number: number): Service {
     command: [process.execPath, join(import.meta.dirname, '..', 'main.ts'), 'serve'],
     // Not as arguments: the URLs hold passwords, and everyone may read a process's arguments.
     env: { ...programEnvironment(), ...toEnvironment({ ...config, node_id: name, roles }) },
+    cwd: controllerDirectory(config),
     log: join(config.data_dir, 'logs', `${name}.log`),
     deathSignal: 'KILL',
   };
