@@ -2,10 +2,14 @@ import { isIP, isIPv4 } from 'node:net';
 import { z } from 'zod';
 
 /** One IPv4 or IPv6 address, no prefix, no zone. */
-export const IpAddress = z.string().refine((text) => isIP(text) !== 0 && !text.includes('%'), 'must be an IP address');
+export const IpAddress = z
+  .string()
+  .refine((text) => isIP(text) !== 0 && !text.includes('%'), 'must be an IP address');
 
 /** `address/prefix` with a prefix that fits the family. Host bits may be set; users of it mask them. */
-export const Cidr = z.string().refine((text) => parseCidr(text) !== undefined, 'must be a CIDR such as 10.0.0.0/8');
+export const Cidr = z
+  .string()
+  .refine((text) => parseCidr(text) !== undefined, 'must be a CIDR such as 10.0.0.0/8');
 
 export const MacAddress = z
   .string()
