@@ -2,6 +2,15 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { TerminalError, TransientError } from '../../model/errors.ts';
 
+/**
+ * Environment of every program that the provider starts. Not this process's own, which may hold passwords and whose
+ * PATH may lack the directories of system tools.
+ */
+export const ENVIRONMENT = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  LANG: 'C.UTF-8',
+};
+
 /** One `ip` subcommand, as words: `['link', 'set', 'eth0', 'up']`. */
 export type IpCommand = readonly (string | number)[];
 
@@ -83,13 +92,7 @@ function run(args: string[], options: IpOptions, input = ''): Promise<Result> {
     const child = execFile(
       file as string,
       rest,
-      // iproute2 lives in /usr/sbin, which the PATH of an ordinary user lacks.
-      {
-        signal: options.signal,
-        timeout: TIMEOUT_MS,
-        maxBuffer: 16 << 20,
-        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
-      },
+      { signal: options.signal, timeout: TIMEOUT_MS, maxBuffer: 16 << 20, env: ENVIRONMENT },
       (error, stdout, stderr) => {
         if (error === null) resolve({ failed: false, stdout, stderr });
         else if (error.name === 'AbortError') reject(error);

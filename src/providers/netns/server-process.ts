@@ -6,6 +6,7 @@ import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { TerminalError, TransientError } from '../../model/errors.ts';
 import { AGENT_SETTINGS_FILE } from '../compute.ts';
+import { ENVIRONMENT } from './ip.ts';
 
 const BOOT = fileURLToPath(new URL('boot.sh', import.meta.url));
 const START_DEADLINE_MS = 15_000;
@@ -48,8 +49,7 @@ export async function startServerProcess(server: ServerProcess, signal: AbortSig
       ['netns', 'exec', server.namespace, ...isolated, BOOT, server.hostname, ...server.command],
       {
         cwd: state,
-        // Not this process's environment: it may hold passwords.
-        env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8' },
+        env: ENVIRONMENT,
         stdio: ['pipe', log.fd, log.fd, 'pipe'],
         detached: true,
       },

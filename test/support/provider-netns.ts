@@ -1,0 +1,73 @@
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { AgentClient } from '../../src/amphora-api/client.ts';
+import { type Config, loadConfig } from '../../src/config.ts';
+import { createNetnsProvider, type NetnsProvider } from '../../src/providers/netns/provider.ts';
+import { type Db, openDatabase } from '../../src/store/database.ts';
+import { startTestPostgres } from './postgres.ts';
+
+/** A netns provider with a database, a data directory and a management network of its own. */
+export interface NetnsTestBed {
+  provider: NetnsProvider;
+  db: Db;
+  config: Config;
+  /** Another provider on the same database and host, as another controller process has it. */
+  another(): NetnsProvider;
+  /** Remove all that the provider made, and everything else. */
+  close(): Promise<void>;
+}
+
+export async function openNetnsTestBed(settings: Partial<Config> = {}): Promise<NetnsTestBed> {
+  const postgres = await startTestPostgres();
+  const { db, close } = openDatabase(postgres.url, { maxConnections: 8, applicationName: 'test' });
+  const config = netnsTestConfig({
+    data_dir: mkdtempSync(join(tmpdir(), 'amphorae-netns-')),
+    database_url: postgres.url,
+    ...settings,
+  });
+  const another = () => createNetnsProvider({ db, config, agent: noAgent });
+  const provider = another();
+  return {
+    provider,
+    db,
+    config,
+    another,
+    async close() {
+      try {
+        await provider.destroyAll();
+      } finally {
+        await close();
+        await postgres.stop();
+        rmSync(config.data_dir, { recursive: true, force: true });
+      }
+    },
+  };
+}
+
+/** Settings whose names do not meet those of another test that runs at the same time. */
+export function netnsTestConfig(settings: Partial<Config>): Config {
+  const tag = (process.pid & 0xffff).toString(16);
+  return loadConfig(
+    {
+      netns_management_bridge: `tm-${tag}`,
+      netns_management_cidr: `fd61:6d70:${tag}::/64`,
+      netns_bridge_prefix: 'tn',
+      ...settings,
+    },
+    {},
+  );
+}
+
+/** These tests speak to agents themselves, or not at all. */
+const noAgent = { close: async () => {} } as AgentClient;
+
+/** All links and named network namespaces of this host that bear names of this provider. */
+export function kernelObjects({ config }: { config: Config }): string[] {
+  const links = readdirSync('/sys/class/net').filter(
+    (name) =>
+      name === config.netns_management_bridge || /^(tn[0-9a-f]{8}|[mvpu][0-9a-f]{11}[bp]?)$/.test(name),
+  );
+  const namespaces = existsSync('/run/netns') ? readdirSync('/run/netns') : [];
+  return [...links, ...namespaces.filter((name) => name.startsWith('amp-'))].sort();
+}
