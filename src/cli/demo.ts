@@ -36,6 +36,7 @@ export const command: Command = {
       succeeded = true;
     } catch (error) {
       if (!signal.aborted) throw error;
+      progress.line('interrupted');
     } finally {
       if (keep && succeeded) progress.line(`  remove it   bin/amphorae down --data-dir ${config.data_dir}\n`);
       else

@@ -58,7 +58,7 @@ async function perform(api: RestClient, options: Invocation['options'], [verb, a
     return api.call<undefined>('DELETE', `${PATH}/${encodeURIComponent(argument)}`);
   if (verb === 'create' && argument) {
     const network = networkOf(argument, options);
-    return (await api.call<{ network: object }>('POST', PATH, { network })).network;
+    return api.call<object>('POST', PATH, { network });
   }
   throw new UsageError('expected create NAME, list, or delete ID');
 }

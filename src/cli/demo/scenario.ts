@@ -26,7 +26,7 @@ export interface LoadBalancer {
 /** A network whose ports may be VFs, or their stand-ins. */
 export async function createNetwork(api: RestClient): Promise<DemoNetwork> {
   const network = { name: 'demo', cidrs: [{ cidr: CIDR }], vnic_types: ['normal', 'direct'] };
-  return (await api.call<{ network: DemoNetwork }>('POST', '/v2.0/amphorae/networks', { network })).network;
+  return api.call<DemoNetwork>('POST', '/v2.0/amphorae/networks', { network });
 }
 
 /** The flavor that puts the VIP and the members' ports on VFs. Resolves with its id. */
