@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { partitionOf } from '../machines/address.ts';
 import { machineVersions } from '../machines/registry.ts';
 import type { RowChange } from '../machines/row-change.ts';
-import { Parameters } from '../store/statement.ts';
+import { Parameters, statementName } from '../store/statement.ts';
 import type { Envelope } from './bus.ts';
 import { START } from './mailbox.ts';
 import type { ActorId, ActorRow, ActorStore, Commit, CommitResult, Lease, StoredTimer } from './store.ts';
@@ -271,21 +271,9 @@ export class PostgresActorStore implements ActorStore {
     await this.#query('DELETE FROM nodes WHERE id = $1', [node]);
   }
 
-  /** Statements are prepared once per connection under a name made from their text. */
   async #query(text: string, values: unknown[]): Promise<{ rows: Record<string, unknown>[] }> {
-    return this.#pool.query({ name: statementName(text), text, values });
+    return this.#pool.query({ name: statementName(text) ?? '', text, values });
   }
-}
-
-const statementNames = new Map<string, string>();
-
-function statementName(text: string): string {
-  let name = statementNames.get(text);
-  if (name === undefined) {
-    name = `amphorae_${statementNames.size}`;
-    statementNames.set(text, name);
-  }
-  return name;
 }
 
 const selectActor = `SELECT kind, id, partition, machine_version AS "machineVersion", state, snapshot, input, effects,

@@ -1,6 +1,13 @@
-import { Kysely, PostgresDialect, type Transaction } from 'kysely';
+import {
+  Kysely,
+  PostgresDialect,
+  type PostgresPool,
+  type PostgresPoolClient,
+  type Transaction,
+} from 'kysely';
 import pg from 'pg';
 import type { Database } from './schema.ts';
+import { statementName } from './statement.ts';
 
 export type Db = Kysely<Database>;
 /** A `Db` or a transaction of it: what query modules take. */
@@ -26,10 +33,30 @@ export function openDatabase(
     max: options.maxConnections,
     application_name: options.applicationName,
     connectionTimeoutMillis: 10_000,
+    // Our statements go by keys: one plan for all values is as good as one for each, and planned once.
+    options: '-c plan_cache_mode=force_generic_plan',
   });
   // Idle connections break when the server restarts; the pool replaces them on the next query.
   pool.on('error', () => {});
-  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool: preparing(pool) }) });
   // Not db.destroy(): it leaves the pool open when only the pool was used.
   return { db, pool, close: () => pool.end() };
+}
+
+/** The pool as kysely uses it, with every statement prepared under its name. */
+function preparing(pool: pg.Pool): PostgresPool {
+  return {
+    async connect() {
+      const client = await pool.connect();
+      return {
+        query: ((text: string, values: unknown[]) => {
+          const name = statementName(text);
+          return client.query({ text, values, ...(name !== undefined && { name }) });
+        }) as unknown as PostgresPoolClient['query'],
+        release: () => client.release(),
+      };
+    },
+    end: () => pool.end(),
+    options: pool.options,
+  };
 }

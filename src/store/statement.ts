@@ -12,3 +12,21 @@ export class Parameters {
     return this.add(JSON.stringify(value), 'jsonb');
   }
 }
+
+/** Statements with a name; the others are parsed and planned each time. Bounded, because lists make endless variants. */
+const MAX_NAMED_STATEMENTS = 1_000;
+const names = new Map<string, string>();
+
+/**
+ * Name under which a connection prepares a statement: planning the larger ones takes far longer than running them.
+ * undefined for what is not worth it or cannot be prepared.
+ */
+export function statementName(text: string): string | undefined {
+  const known = names.get(text);
+  if (known !== undefined) return known;
+  if (names.size >= MAX_NAMED_STATEMENTS || !/^\s*(select|insert|update|delete|with)\b/i.test(text))
+    return undefined;
+  const name = `amphorae_${names.size}`;
+  names.set(text, name);
+  return name;
+}

@@ -90,7 +90,7 @@ for (const [name, graph] of Object.entries(cases)) {
 }
 
 test('a path cannot become syntax of haproxy', () => {
-  const urlPath = '/a\'b"c${HOME} \\x#y';
+  const urlPath = `/a'b"c${'$'}{HOME} \\x#y`;
   const config =
     renderHaproxy(loadBalancer({ pools: [pool({ healthMonitor: healthMonitor({ urlPath }) })] })) ?? '';
   check(config);
