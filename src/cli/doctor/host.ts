@@ -14,6 +14,9 @@ const OLDEST_NODE = 24;
 const LEAST_FREE_GB = 1;
 /** Bits of capabilities(7). */
 const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_NET_RAW: 13, CAP_SYS_ADMIN: 21 };
+const CAP_SYS_RESOURCE = 24;
+/** For 50,000 connections: two ends each, and half as many for the checks and pipes that haproxy allows for. */
+const HAPROXY_OPEN_FILES = 125_042;
 
 /** This process: its runtime and its rights. */
 export function checkProcess({ netns }: { netns: boolean }): Finding[] {
@@ -26,7 +29,7 @@ export function checkProcess({ netns }: { netns: boolean }): Finding[] {
           `${process.version}; ${OLDEST_NODE} or newer is needed`,
           'run bin/amphorae, which uses the one that npm installed',
         );
-  return netns ? [node, checkRoot(), checkCapabilities()] : [node];
+  return netns ? [node, checkRoot(), checkCapabilities(), checkOpenFiles()] : [node];
 }
 
 function checkRoot(): Finding {
@@ -35,10 +38,7 @@ function checkRoot(): Finding {
 }
 
 function checkCapabilities(): Finding {
-  const effective = BigInt(
-    `0x${/^CapEff:\s*(\w+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'}`,
-  );
-  const missing = Object.entries(CAPABILITIES).filter(([, bit]) => !((effective >> BigInt(bit)) & 1n));
+  const missing = Object.entries(CAPABILITIES).filter(([, bit]) => !hasCapability(bit));
   if (missing.length === 0) return ok('capabilities', Object.keys(CAPABILITIES).join(' '));
   const names = missing.map(([name]) => name).join(' ');
   return fail(
@@ -46,6 +46,24 @@ function checkCapabilities(): Finding {
     `missing ${names}`,
     'in a container, start it with --privileged or add these capabilities',
   );
+}
+
+/** haproxy raises its own limit where it may. */
+function checkOpenFiles(): Finding {
+  const limit = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? '';
+  if (hasCapability(CAP_SYS_RESOURCE)) return ok('open files', 'haproxy may raise its limit');
+  if (limit === 'unlimited' || Number(limit) >= HAPROXY_OPEN_FILES) return ok('open files', limit);
+  const most = Math.floor(Number(limit) / 2.5);
+  return warn(
+    'open files',
+    `${limit}: an amphora takes about ${most} connections at once`,
+    `raise the hard limit of open files to ${HAPROXY_OPEN_FILES} for more`,
+  );
+}
+
+function hasCapability(bit: number): boolean {
+  const effective = /^CapEff:\s*(\w+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
+  return ((BigInt(`0x${effective}`) >> BigInt(bit)) & 1n) === 1n;
 }
 
 /** The database: the private server can run, or the configured one answers. */
