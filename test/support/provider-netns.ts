@@ -12,8 +12,8 @@ export interface NetnsTestBed {
   provider: NetnsProvider;
   db: Db;
   config: Config;
-  /** Another provider on the same database and host, as another controller process has it. */
-  another(): NetnsProvider;
+  /** Another provider on the same database and host, as another controller process has it, perhaps set otherwise. */
+  another(settings?: Partial<Config>): NetnsProvider;
   /** Remove all that the provider made, and everything else. */
   close(): Promise<void>;
 }
@@ -26,7 +26,8 @@ export async function openNetnsTestBed(settings: Partial<Config> = {}): Promise<
     database_url: postgres.url,
     ...settings,
   });
-  const another = () => createNetnsProvider({ db, config, agent: noAgent });
+  const another = (changes: Partial<Config> = {}) =>
+    createNetnsProvider({ db, config: { ...config, ...changes }, agent: noAgent });
   const provider = another();
   return {
     provider,
@@ -45,9 +46,12 @@ export async function openNetnsTestBed(settings: Partial<Config> = {}): Promise<
   };
 }
 
+let beds = 0;
+
 /** Settings whose names do not meet those of another test that runs at the same time. */
-export function netnsTestConfig(settings: Partial<Config>): Config {
-  const tag = (process.pid & 0xffff).toString(16);
+function netnsTestConfig(settings: Partial<Config>): Config {
+  beds += 1;
+  const tag = (((process.pid & 0xfff) << 4) | beds).toString(16);
   return loadConfig(
     {
       netns_management_bridge: `tm-${tag}`,

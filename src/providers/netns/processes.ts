@@ -5,6 +5,7 @@ import { namespacePath } from './names.ts';
 
 const END_DEADLINE_MS = 10_000;
 const END_POLL_MS = 5;
+const PARENT_PATIENCE_MS = 500;
 
 /**
  * The processes 1 of the amphorae in these named network namespaces, by namespace; one that has ended is missing.
@@ -37,21 +38,40 @@ function processesOf(namespaces: string[]): { namespace: string; pid: number }[]
   });
 }
 
-/** Kill every process of a namespace. Its process 1 takes the rest of the amphora with it. Resolves when all ended. */
+/**
+ * End every process of a namespace. Process 1 of an amphora takes with it the rest of the amphora, also what is in
+ * other network namespaces. Resolves when all have ended.
+ */
 export async function killProcessesIn(namespace: string, signal: AbortSignal): Promise<void> {
-  const living = () => processesOf([namespace]).map(({ pid }) => pid);
-  const pids = living();
-  for (const pid of pids) attempt(() => process.kill(pid, 'SIGKILL'));
-  const deadline = Date.now() + END_DEADLINE_MS;
-  while (pids.some(isRunning) || living().length > 0) {
-    if (Date.now() > deadline) {
+  const pids = processesOf([namespace]).map(({ pid }) => pid);
+  const init = initOf(namespace);
+  // Whoever started process 1 waits for it and then ends by itself; killed, it would leave a zombie to others.
+  const parent = init === undefined ? undefined : parentOf(init);
+  kill(pids.filter((pid) => pid !== parent));
+  const started = Date.now();
+  for (;;) {
+    const running = new Set([...pids.filter(isRunning), ...processesOf([namespace]).map(({ pid }) => pid)]);
+    if (running.size === 0) return;
+    const waited = Date.now() - started;
+    if (waited > END_DEADLINE_MS) {
       throw new TransientError(
         'server_still_running',
-        `processes ${pids.filter(isRunning).join(', ')} of ${namespace} do not end although they were killed`,
+        `processes ${[...running].join(', ')} of ${namespace} do not end although they were killed`,
       );
     }
+    if (waited > PARENT_PATIENCE_MS) kill(running);
     await delay(END_POLL_MS, undefined, { signal });
   }
+}
+
+function kill(pids: Iterable<number>): void {
+  for (const pid of pids) attempt(() => process.kill(pid, 'SIGKILL'));
+}
+
+function parentOf(pid: number): number | undefined {
+  const status = attempt(() => readFileSync(`/proc/${pid}/status`, 'utf8')) ?? '';
+  const parent = /^PPid:\s+(\d+)$/m.exec(status)?.[1];
+  return parent === undefined ? undefined : Number(parent);
 }
 
 /** A zombie has ended; who started it has not asked yet. */
