@@ -38,6 +38,8 @@ function globalSection({ id }: LoadBalancerGraph, listeners: ListenerNode[]): st
     `    stats socket /var/lib/octavia/${id}.sock mode 0600 level admin`,
     `    server-state-file /var/lib/octavia/${id}/servers-state`,
     `    maxconn ${Math.min(connections, MAX_CONNECTION_LIMIT)}`,
+    // Where the host allows fewer files than that, serving fewer connections beats serving none.
+    '    no strict-limits',
   ];
 }
 
