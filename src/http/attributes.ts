@@ -7,12 +7,15 @@ import { canonicalCidr } from './ip.ts';
  * derives the schemas of its POST and its PUT from that.
  */
 
-/** Text of at most `max` characters. PostgreSQL cannot store NUL. */
+/** Text of at most `max` characters that PostgreSQL can store: no NUL, no half of a surrogate pair. */
 export function text(max: number) {
   return z
     .string()
     .max(max)
-    .refine((value) => !value.includes('\0'), 'Value should not contain NUL characters');
+    .refine(
+      (value) => value.isWellFormed() && !value.includes('\0'),
+      'Value should be Unicode text without NUL',
+    );
 }
 
 /** An integer, as a JSON number or a decimal string. */

@@ -48,7 +48,8 @@ function toInvalidInput(issue: z.core.$ZodIssue, root: string): Fault {
     const [first] = issue.errors[0] ?? [];
     if (first !== undefined) return toInvalidInput({ ...first, path: [...issue.path, ...first.path] }, root);
   }
-  const path = issue.path.length > 1 ? issue.path.slice(1) : issue.path;
+  // The root goes without saying, unless it is a list.
+  const path = typeof issue.path[1] === 'string' ? issue.path.slice(1) : issue.path;
   const name = path.map(String).join('.') || root;
   if (issue.code === 'unrecognized_keys') {
     const parent = issue.path.length === 0 ? 'the request body' : issue.path.map(String).join('.');

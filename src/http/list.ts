@@ -27,9 +27,11 @@ export function parseListQuery(context: Context, attributes: Record<string, Attr
     tags: [],
   };
   for (const [key, values] of Object.entries(query)) {
+    if (values.some((value) => value.includes('\0')))
+      throw badRequest(`Invalid value of the query parameter ${key}.`);
     if (['sort', 'sort_key', 'sort_dir', 'fields'].includes(key)) continue;
     const mode = TAG_FILTERS.get(key);
-    if (mode !== undefined && 'tags' in attributes) {
+    if (mode !== undefined && attributes.tags !== undefined) {
       request.tags.push({ mode, tags: values.flatMap((value) => value.split(',')) });
       continue;
     }

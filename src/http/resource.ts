@@ -14,7 +14,6 @@ export interface Resource<T extends keyof Database, Row extends { id: string }> 
   plural: string;
   /** `<plural>_links`, except where Octavia writes it in the singular. */
   linksKey?: string;
-  table: T;
   select(db: Queryable): SelectQueryBuilder<Database, T, Row>;
   attributes: Record<string, Attribute> & { id: Attribute };
   present(row: Row): Record<string, unknown>;
@@ -72,11 +71,11 @@ export async function answerList<T extends keyof Database, Row extends { id: str
   resource: Resource<T, Row>,
   narrow: (query: Query<T, Row>) => Query<T, Row> = (query) => query,
 ): Promise<Response> {
-  const { attributes, table, plural, linksKey = `${plural}_links` } = resource;
+  const { attributes, plural, linksKey = `${plural}_links` } = resource;
   const request = parseListQuery(context, attributes);
   let rows: Row[];
   try {
-    rows = await listPage(table, narrow(resource.select(db)), attributes, ['created_at', 'id'], request);
+    rows = await listPage(narrow(resource.select(db)), attributes, ['created_at', 'id'], request);
   } catch (error) {
     if (error instanceof UnknownMarkerError) throw badRequest(`Unknown marker '${error.message}'.`);
     throw error;

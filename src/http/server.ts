@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { faultBody } from './fault.ts';
@@ -28,9 +28,14 @@ export async function serveApi(app: Hono, listen: string): Promise<ServedApi> {
       errorHandler: () => Response.json(faultBody(400, 'Malformed request.'), { status: 400 }),
     }),
   );
+  const running = new Set<ServerResponse>();
+  server.on('request', (_, response) => {
+    running.add(response);
+    response.once('close', () => running.delete(response));
+  });
   server.listen({ host, port });
   await once(server, 'listening');
-  return { url: urlOf(server), close: () => close(server) };
+  return { url: urlOf(server), close: () => close(server, running) };
 }
 
 function parseListen(listen: string): { host: string; port: number } {
@@ -48,9 +53,11 @@ function urlOf(server: Server): string {
   return `http://${host}:${address.port}`;
 }
 
-async function close(server: Server): Promise<void> {
+async function close(server: Server, running: Set<ServerResponse>): Promise<void> {
   const closed = once(server, 'close');
   server.close();
+  // Connections that wait for another request would keep the server open.
+  for (const response of running) response.shouldKeepAlive = false;
   server.closeIdleConnections();
   const timer = setTimeout(() => server.closeAllConnections(), CLOSE_DEADLINE_MS);
   await closed;

@@ -3,7 +3,7 @@ import type { Database } from './schema.ts';
 
 /** A column, or an expression, that lists can be filtered and sorted by. */
 export interface Attribute {
-  type: 'text' | 'integer' | 'number' | 'boolean' | 'uuid' | 'time';
+  type: 'text' | 'integer' | 'number' | 'boolean' | 'uuid' | 'time' | 'tags';
   expression: RawBuilder<unknown>;
 }
 
@@ -28,6 +28,7 @@ export const provisionedColumns = {
   operating_status: 'text',
   created_at: 'time',
   updated_at: 'time',
+  tags: 'tags',
 } as const;
 
 export interface SortKey {
@@ -61,7 +62,6 @@ export class UnknownMarkerError extends Error {}
  * @throws UnknownMarkerError
  */
 export async function listPage<T extends keyof Database, Row>(
-  table: T,
   query: SelectQueryBuilder<Database, T, Row>,
   attributes: Record<string, Attribute>,
   tieBreak: string[],
@@ -77,7 +77,8 @@ export async function listPage<T extends keyof Database, Row>(
   let page = query;
   for (const { key, value } of request.filters)
     page = page.where(equals(attributeOf(attributes, key), value));
-  for (const filter of request.tags) page = page.where(tagged(sql.ref(`${table}.tags`), filter));
+  for (const filter of request.tags)
+    page = page.where(tagged(attributeOf(attributes, 'tags').expression, filter));
   if (request.marker !== undefined) {
     const identity = attributeOf(attributes, tieBreak.at(-1) ?? 'id');
     // As text: a Date would lose the microseconds that the comparison needs.
@@ -112,8 +113,9 @@ const NOTHING = sql<boolean>`false`;
 
 /** Exact match. A value that the type cannot hold equals nothing; PostgreSQL would refuse the statement. */
 export function equals({ type, expression }: Attribute, value: string): RawBuilder<boolean> {
-  if (value.includes('\0')) return NOTHING;
   switch (type) {
+    case 'tags':
+      return NOTHING;
     case 'text':
       return sql`${expression} = ${value}`;
     case 'time':

@@ -98,3 +98,9 @@ export async function findVipAddresses(db: Queryable, id: string): Promise<strin
     .execute();
   return rows.flatMap(({ address }) => (address === null ? [] : [address]));
 }
+
+/** Whether a port holds the addresses of a load balancer. */
+export async function isVipPort(db: Queryable, portId: string): Promise<boolean> {
+  const row = await selectLoadBalancers(db).where('vip_port_id', '=', portId).limit(1).executeTakeFirst();
+  return row !== undefined;
+}

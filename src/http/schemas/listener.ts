@@ -111,18 +111,7 @@ export function checkPoolProtocol(listener: ListenerProtocol, pool: PoolProtocol
 export function checkListener(listener: Values, vips: string[], vipSecurityGroups: string[]): void {
   const { protocol } = listener;
   checkSupported(protocol);
-  for (const [name, value] of Object.entries(listener.insert_headers)) {
-    if (protocol !== 'HTTP')
-      throw invalidInput(
-        'insert_headers',
-        listener.insert_headers,
-        `Headers cannot be inserted into ${protocol}.`,
-      );
-    if (!HEADERS.has(name))
-      throw invalidInput('insert_headers', name, `Value should be one of: ${[...HEADERS].join(', ')}`);
-    if (!/^(true|false)$/i.test(value))
-      throw invalidInput('insert_headers', value, 'Value should be one of: true, false');
-  }
+  checkHeaders(protocol, Object.keys(listener.insert_headers));
   const references = [
     'default_tls_container_ref',
     'client_ca_tls_container_ref',
@@ -166,6 +155,16 @@ function checkSupported(protocol: ListenerProtocol): void {
     case 'PROMETHEUS':
       throw notImplemented('PROMETHEUS listeners are not supported yet.');
   }
+}
+
+/** Only the names matter: a value other than `true` inserts nothing. */
+function checkHeaders(protocol: ListenerProtocol, names: string[]): void {
+  if (names.length > 0 && protocol !== 'HTTP') {
+    throw invalidInput('insert_headers', names.join(', '), `Headers cannot be inserted into ${protocol}.`);
+  }
+  const unknown = names.find((name) => !HEADERS.has(name));
+  if (unknown === undefined) return;
+  throw invalidInput('insert_headers', unknown, `Value should be one of: ${[...HEADERS].join(', ')}`);
 }
 
 function checkAllowedCidrs(cidrs: string[] | null, vips: string[], vipSecurityGroups: string[]): void {

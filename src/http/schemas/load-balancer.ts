@@ -36,7 +36,11 @@ const TreePool = z.strictObject({
   members: list(MemberPost),
 });
 
-const PoolReference = z.strictObject({ name: Name.min(1) });
+/** Names a pool of the tree. With `abort`, what is neither is told what a definition lacks. */
+const PoolReference = z
+  .looseObject({ name: Name.min(1) })
+  .refine((pool) => Object.keys(pool).length === 1, { abort: true })
+  .transform(({ name }) => ({ name }));
 
 const TreeListener = z.strictObject({
   ...nestedListener,

@@ -8,7 +8,6 @@ const amphorae: Resource<'amphorae', Amphora> = {
   title: 'Amphora',
   root: 'amphora',
   plural: 'amphorae',
-  table: 'amphorae',
   select: selectAmphorae,
   attributes: amphoraAttributes,
   present: (row) => ({

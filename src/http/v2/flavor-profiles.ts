@@ -31,7 +31,6 @@ const flavorProfiles: Resource<'flavor_profiles', FlavorProfile> = {
   root: 'flavorprofile',
   plural: 'flavorprofiles',
   linksKey: 'flavorprofile_links',
-  table: 'flavor_profiles',
   select: selectFlavorProfiles,
   attributes: flavorProfileAttributes,
   present: ({ id, name, provider_name, flavor_data }) => ({ id, name, provider_name, flavor_data }),

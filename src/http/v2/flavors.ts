@@ -28,7 +28,6 @@ const flavors: Resource<'flavors', Flavor> = {
   title: 'Flavor',
   root: 'flavor',
   plural: 'flavors',
-  table: 'flavors',
   select: selectFlavors,
   attributes: flavorAttributes,
   present: ({ id, name, description, enabled, flavor_profile_id }) => ({

@@ -30,7 +30,6 @@ export const healthMonitors: Resource<'health_monitors', HealthMonitor> = {
   title: 'Health Monitor',
   root: 'healthmonitor',
   plural: 'healthmonitors',
-  table: 'health_monitors',
   select: selectHealthMonitors,
   attributes: healthMonitorAttributes,
   present: presentHealthMonitor,

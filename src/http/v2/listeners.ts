@@ -29,7 +29,6 @@ export const listeners: Resource<'listeners', Listener> = {
   title: 'Listener',
   root: 'listener',
   plural: 'listeners',
-  table: 'listeners',
   select: selectListeners,
   attributes: listenerAttributes,
   present: presentListener,

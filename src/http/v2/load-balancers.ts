@@ -3,11 +3,13 @@ import { Hono } from 'hono';
 import type { FlavorData } from '../../model/graph.ts';
 import type { VnicType } from '../../model/status.ts';
 import { findAvailabilityZone } from '../../store/availability-zones.ts';
+import { isForeignKeyViolation } from '../../store/database-errors.ts';
 import { FlavorDataError, parseFlavorData } from '../../store/flavor-data.ts';
 import { findFlavorWithProfile } from '../../store/flavors.ts';
 import {
   hasChildren,
   insertLoadBalancer,
+  isVipPort,
   type LoadBalancer,
   loadBalancerAttributes,
   selectLoadBalancers,
@@ -24,7 +26,7 @@ import {
   toCreate,
   toUpdate,
 } from '../change.ts';
-import { badRequest, Fault, invalidInput, notImplemented } from '../fault.ts';
+import { badRequest, conflict, Fault, invalidInput, notImplemented } from '../fault.ts';
 import { findMemberNetworks, VnicTypes } from '../member-placement.ts';
 import { presentCommon } from '../present.ts';
 import { answerList, answerOne, answerShow, findRow, pathId, type Resource } from '../resource.ts';
@@ -44,7 +46,6 @@ export const loadBalancers: Resource<'load_balancers', LoadBalancer> = {
   title: 'Load Balancer',
   root: 'loadbalancer',
   plural: 'loadbalancers',
-  table: 'load_balancers',
   select: selectLoadBalancers,
   attributes: loadBalancerAttributes,
   present: presentLoadBalancer,
@@ -109,6 +110,9 @@ async function createLoadBalancer(api: Api, body: NewLoadBalancer) {
   checkVipOptions(body);
   const pools = collectPools(body);
   const plan = await planVip(network, body);
+  if (plan.port !== null && (await isVipPort(api.db, plan.port.id))) {
+    throw invalidInput('vip_port_id', plan.port.id, 'The port is the VIP of another load balancer.');
+  }
   const { flavor, provider } = await chooseFlavor(api, body);
   await checkAvailabilityZone(api, body.availability_zone);
   const topology = flavor.loadbalancer_topology ?? config.default_topology;
@@ -131,7 +135,7 @@ async function createLoadBalancer(api: Api, body: NewLoadBalancer) {
       vnicTypes,
       networks,
     });
-    const { answer, envelope } = await api.db.transaction().execute(async (transaction) => {
+    const work = api.db.transaction().execute(async (transaction) => {
       await insertLoadBalancer(
         transaction,
         {
@@ -163,9 +167,17 @@ async function createLoadBalancer(api: Api, body: NewLoadBalancer) {
         envelope,
       };
     });
+    const { answer, envelope } = await work.catch(refusingGoneReferences);
     api.mailbox.publish(envelope);
     return answer;
   });
+}
+
+/** The flavor and the zone were there a moment ago, but nothing holds them until the row refers to them. */
+function refusingGoneReferences(error: unknown): never {
+  if (isForeignKeyViolation(error))
+    throw conflict('The flavor or the availability zone was deleted meanwhile.');
+  throw error;
 }
 
 /** Neither has a meaning where the network has no such thing. */

@@ -23,7 +23,6 @@ export const members: Resource<'members', Member> = {
   title: 'Member',
   root: 'member',
   plural: 'members',
-  table: 'members',
   select: selectMembers,
   attributes: memberAttributes,
   present: presentMember,

@@ -28,7 +28,6 @@ export const pools: Resource<'pools', Pool> = {
   title: 'Pool',
   root: 'pool',
   plural: 'pools',
-  table: 'pools',
   select: selectPools,
   attributes: poolAttributes,
   present: presentPool,
