@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { DATA_PLANE_NAMESPACE } from '../src/amphora-api/headers.ts';
 import { run } from './command.ts';
+import type { Family } from './ip-address.ts';
 import type { AgentSettings } from './settings.ts';
 
 /** The network namespace that holds the data-plane interfaces, and the ways to work in it. */
@@ -38,10 +39,14 @@ export class Namespace {
     return run(...this.enter(file, args), input);
   }
 
-  /** Run `ip` commands inside the namespace, in order, as one process; the first failure ends it. */
-  async ip(commands: readonly string[]): Promise<void> {
+  /**
+   * Run `ip` commands inside the namespace, in order, as one process; the first failure ends it.
+   * @param family for commands that cannot tell it from their addresses (`rule`)
+   */
+  async ip(commands: readonly string[], family?: Family): Promise<void> {
     if (commands.length === 0) return;
-    await run(this.#settings.ip_path, ['-n', this.name, '-batch', '-'], `${commands.join('\n')}\n`);
+    const options = ['-n', this.name, ...(family ? [`-${family}`] : []), '-batch', '-'];
+    await run(this.#settings.ip_path, options, `${commands.join('\n')}\n`);
   }
 
   /** Ask `ip -j` inside the namespace. */

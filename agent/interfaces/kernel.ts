@@ -35,6 +35,7 @@ const Rule = z.object({
   table: z.string(),
 });
 
+const FAMILIES = [4, 6] as const;
 const RULE_PRIORITY = 100;
 
 /** The kernel's interfaces, asked and told through iproute2. */
@@ -91,23 +92,31 @@ export class KernelInterfaces {
       ...plan.addresses.map((address) => addAddress(name, address)),
       `link set dev ${name} up`,
       ...plan.routes.map((route) => `route replace ${describeRoute(name, route)}`),
-      ...(await this.#missingRules(plan.rules)),
     ]);
+    await this.#addMissingRules(plan.rules);
     if (!options.fresh) await this.#namespace.ip(await this.#leftovers(name, plan, options.keep));
   }
 
-  async #missingRules(rules: readonly PlannedRule[]): Promise<string[]> {
-    const present = new Set<string>();
-    for (const family of new Set(rules.map((rule) => rule.family))) {
-      const known = z.array(z.unknown()).parse(await this.#namespace.query([`-${family}`, 'rule', 'show']));
-      for (const rule of known.map((entry) => Rule.safeParse(entry))) {
-        if (!rule.success || rule.data.priority !== RULE_PRIORITY || rule.data.src === 'all') continue;
+  async #addMissingRules(rules: readonly PlannedRule[]): Promise<void> {
+    for (const family of FAMILIES) {
+      const wanted = rules.filter((rule) => rule.family === family);
+      if (wanted.length === 0) continue;
+      const present = new Set<string>();
+      for (const entry of z
+        .array(z.unknown())
+        .parse(await this.#namespace.query([`-${family}`, 'rule', 'show']))) {
+        const rule = Rule.safeParse(entry);
+        if (!rule.success || rule.data.priority !== RULE_PRIORITY) continue;
         present.add(`${formatAddress(parseAddress(rule.data.src))} ${rule.data.table}`);
       }
+      const missing = wanted.filter(({ source, table }) => !present.has(`${source} ${table}`));
+      await this.#namespace.ip(
+        missing.map(
+          ({ source, table }) => `rule add from ${source} table ${table} priority ${RULE_PRIORITY}`,
+        ),
+        family,
+      );
     }
-    return rules
-      .filter(({ source, table }) => !present.has(`${source} ${table}`))
-      .map(({ source, table }) => `rule add from ${source} table ${table} priority ${RULE_PRIORITY}`);
   }
 
   async #leftovers(name: string, plan: InterfacePlan, keep: readonly string[]): Promise<string[]> {
@@ -115,7 +124,7 @@ export class KernelInterfaces {
     const wantedRoutes = new Set(plan.routes.map(routeKey));
     const own = (await this.list()).find((link) => link.name === name);
     const routes = await Promise.all(
-      ([4, 6] as const).map(async (family) => {
+      FAMILIES.map(async (family) => {
         const query = [`-${family}`, 'route', 'show', 'table', 'all', 'dev', name, 'proto', 'static'];
         return z
           .array(Route)

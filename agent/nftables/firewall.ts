@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { SecurityGroup } from '../../src/amphora-api/security-group.ts';
@@ -12,7 +13,7 @@ import { CLOSED, type FirewallInterface, renderRuleset } from './ruleset.ts';
 
 interface FirewallParts {
   namespace: Namespace;
-  settings: Pick<AgentSettings, 'state_dir' | 'nft_path'>;
+  settings: Pick<AgentSettings, 'state_dir' | 'run_dir' | 'nft_path'>;
   log: Logger;
 }
 
@@ -21,6 +22,7 @@ export class Firewall {
   readonly #namespace: Namespace;
   readonly #nft: string;
   readonly #path: string;
+  readonly #rulesetPath: string;
   readonly #log: Logger;
   readonly #serial = new Serial();
   #group: SecurityGroup = CLOSED;
@@ -31,6 +33,7 @@ export class Firewall {
     this.#namespace = namespace;
     this.#nft = settings.nft_path;
     this.#path = join(settings.state_dir, 'amphora-firewall.json');
+    this.#rulesetPath = join(settings.run_dir, 'firewall-ruleset.json');
     this.#log = log;
   }
 
@@ -66,7 +69,9 @@ export class Firewall {
     const hash = createHash('sha256').update(ruleset).digest('hex');
     if (hash !== this.#loaded) {
       try {
-        await this.#namespace.run(this.#nft, ['-j', '-f', '-'], ruleset);
+        // nft reads JSON only from what it can open by name, which Node's pipes are not.
+        await writeFile(this.#rulesetPath, ruleset, { mode: 0o600 });
+        await this.#namespace.run(this.#nft, ['-j', '-f', this.#rulesetPath]);
       } catch (error) {
         const details = error instanceof CommandError ? error.output.slice(0, 2_000) : undefined;
         throw new AgentError(500, 'The kernel refused the firewall rules; the previous ones stay in force', {

@@ -1,0 +1,194 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import type { AgentClient, AgentTarget } from '../../src/amphora-api/client.ts';
+import { createAgentClient } from '../../src/amphora-api/undici-client.ts';
+import { createTestPki, type TestPki } from './test-pki.ts';
+
+const execute = promisify(execFile);
+const CHECKOUT = join(import.meta.dirname, '../..');
+const PORT = 9443;
+
+/** Mounts of its own, then process 1 of an amphora. The copied names of the host's namespaces must not live on. */
+const BOOT = `umount --lazy --recursive /run/netns 2>/dev/null || true
+mount -t proc proc /proc
+mount -t tmpfs tmpfs /run
+exec "$@"`;
+
+/** The real agent in namespaces of its own, with a management link to this process. `stop` removes all. */
+export class TestAmphora {
+  readonly id = randomUUID();
+  readonly pki: TestPki;
+  readonly directory = mkdtempSync(join(tmpdir(), 'amphorae-agent-'));
+  readonly stateDir = join(this.directory, 'state');
+  readonly namespace = `amphorae-test-${process.pid}-${randomBytes(3).toString('hex')}`;
+  readonly #subnet = `fd00:${randomBytes(2).toString('hex')}:${randomBytes(2).toString('hex')}`;
+  readonly #link = `t${randomBytes(4).toString('hex')}`;
+  #process: ChildProcess | undefined;
+  #client: AgentClient | undefined;
+
+  private constructor(pki: TestPki) {
+    this.pki = pki;
+  }
+
+  static async start(settings: Record<string, unknown> = {}): Promise<TestAmphora> {
+    const amphora = new TestAmphora(await createTestPki());
+    try {
+      await amphora.#plugManagement();
+      await amphora.#writeFiles(settings);
+      await amphora.boot();
+      return amphora;
+    } catch (error) {
+      await amphora.stop();
+      throw error;
+    }
+  }
+
+  get address(): string {
+    return `${this.#subnet}::2`;
+  }
+
+  get client(): AgentClient {
+    if (!this.#client) throw new Error('the amphora is not running');
+    return this.#client;
+  }
+
+  target(epoch = 1): AgentTarget {
+    return { amphoraId: this.id, address: this.address, epoch, signal: AbortSignal.timeout(30_000) };
+  }
+
+  /** A client with a certificate of that name, signed by the amphora's authority or another. */
+  async clientNamed(name: string, pki = this.pki): Promise<AgentClient> {
+    const identity = await pki.issue(name);
+    return createAgentClient({ ca: this.pki.ca, ...identity, requestSeconds: 20, port: PORT });
+  }
+
+  /** Start process 1 and wait for the agent; milliseconds from the start to its first answer. */
+  async boot(): Promise<number> {
+    const start = performance.now();
+    this.#process = spawn(
+      'ip',
+      [
+        ...['netns', 'exec', this.namespace, 'unshare', '--mount', '--pid', '--fork', '--kill-child'],
+        ...['sh', '-ec', BOOT, 'boot', join(CHECKOUT, 'agent/init')],
+        ...[process.execPath, join(CHECKOUT, 'agent/main.ts'), join(this.directory, 'agent.json')],
+      ],
+      { stdio: ['ignore', 'ignore', 'inherit'] },
+    );
+    this.#client ??= await this.clientNamed('amphorae-controller');
+    await this.#untilReady();
+    return performance.now() - start;
+  }
+
+  /** End every process of the amphora, as a power failure does. */
+  async crash(): Promise<void> {
+    this.#process?.kill('SIGKILL');
+    await this.#killAll();
+  }
+
+  /** Process id, on this host, of the running agent. */
+  async agentPid(): Promise<number> {
+    for (const pid of await this.#pids()) {
+      if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('agent/main.ts\0--config')) return pid;
+    }
+    throw new Error('the agent does not run');
+  }
+
+  async restartAgent(): Promise<void> {
+    const pid = await this.agentPid();
+    process.kill(pid, 'SIGKILL');
+    for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(20)) {
+      if ((await this.agentPid().catch(() => pid)) !== pid) return this.#untilReady();
+    }
+    throw new Error('the agent did not come back');
+  }
+
+  /** A port on a bridge, in the amphora's default namespace, as a host attaches one. */
+  async attach(bridge: string, mac: string): Promise<string> {
+    const outer = `t${randomBytes(4).toString('hex')}`;
+    const inner = ['type', 'veth', 'peer', 'name', `p${mac.replaceAll(':', '')}`, 'address', mac];
+    await execute('ip', ['link', 'add', outer, ...inner, 'netns', this.namespace]);
+    await execute('ip', ['link', 'set', outer, 'master', bridge, 'up']);
+    return outer;
+  }
+
+  /** Run a program in the data-plane namespace; its standard output. */
+  async inDataPlane(command: string[]): Promise<string> {
+    const enter = ['-t', String(await this.agentPid()), '-m', 'ip', 'netns', 'exec', 'amphora-haproxy'];
+    return (await execute('nsenter', [...enter, ...command])).stdout;
+  }
+
+  async stop(): Promise<void> {
+    await this.#client?.close();
+    await this.crash();
+    await execute('ip', ['netns', 'delete', this.namespace]).catch(() => {});
+    await execute('ip', ['link', 'delete', this.#link]).catch(() => {});
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  async #plugManagement(): Promise<void> {
+    const { namespace } = this;
+    const ip = (...args: string[]) => execute('ip', args);
+    await ip('netns', 'add', namespace);
+    await ip('link', 'add', this.#link, 'type', 'veth', 'peer', 'name', 'mgmt0', 'netns', namespace);
+    await ip('address', 'add', `${this.#subnet}::1/64`, 'dev', this.#link, 'nodad');
+    await ip('link', 'set', this.#link, 'up');
+    await ip('-n', namespace, 'address', 'add', `${this.address}/64`, 'dev', 'mgmt0', 'nodad');
+    await ip('-n', namespace, 'link', 'set', 'mgmt0', 'up');
+  }
+
+  async #writeFiles(settings: Record<string, unknown>): Promise<void> {
+    const { cert, key } = await this.pki.issue(this.id);
+    const file = (name: string, content: string) => {
+      writeFileSync(join(this.directory, name), content, { mode: 0o600 });
+      return join(this.directory, name);
+    };
+    mkdirSync(this.stateDir);
+    file(
+      'agent.json',
+      JSON.stringify({
+        amphora_id: this.id,
+        bind_address: this.address,
+        bind_port: PORT,
+        state_dir: this.stateDir,
+        server_cert: file('server.pem', `${cert}\n${key}`),
+        client_ca: file('client_ca.pem', this.pki.ca),
+        log_level: 'warn',
+        ...settings,
+      }),
+    );
+  }
+
+  async #untilReady(): Promise<void> {
+    for (const deadline = Date.now() + 15_000; ; await sleep(10)) {
+      try {
+        await this.client.info(this.target());
+        return;
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+      }
+    }
+  }
+
+  async #pids(): Promise<number[]> {
+    const inNamespaces = await execute('ip', ['netns', 'pids', this.namespace]).catch(() => ({ stdout: '' }));
+    return inNamespaces.stdout.split('\n').filter(Boolean).map(Number);
+  }
+
+  async #killAll(): Promise<void> {
+    for (let left = await this.#pids(); left.length > 0; left = await this.#pids()) {
+      for (const pid of left) {
+        try {
+          process.kill(pid, 'SIGKILL');
+        } catch {
+          // it ended meanwhile
+        }
+      }
+      await sleep(10);
+    }
+  }
+}
