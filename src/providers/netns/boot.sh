@@ -18,14 +18,14 @@ mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs /run
 
 # An /etc and a /var/lib of its own, in which everything of the host's but octavia shows through. This way nothing has
 # to exist there on the host.
+mkdir -p /run/host/etc /run/host/var/lib
 for directory in /etc /var/lib; do
-  mkdir -p "/run/host$directory"
   mount --rbind "$directory" "/run/host$directory"
   mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs "$directory"
   ln -s "/run/host$directory"/* "$directory"
-  rm -f "$directory/octavia"
-  mkdir "$directory/octavia"
 done
+rm -f /etc/octavia /var/lib/octavia
+mkdir /etc/octavia /var/lib/octavia
 mount --bind . /var/lib/octavia
 cd /
 
@@ -34,7 +34,7 @@ while [ -z "$complete" ] && read -r length path; do
   if [ "$path" = end ]; then
     complete=yes
   else
-    mkdir -p "${path%/*}"
+    [ -d "${path%/*}" ] || mkdir -p "${path%/*}"
     head -c "$length" >"$path"
   fi
 done

@@ -74,29 +74,14 @@ export class NetnsNetworks implements NetworkAdmin {
     const id = randomUUID();
     const bridge = bridgeName(this.#config.netns_bridge_prefix, id);
     const mtu = request.mtu ?? 1500;
+    await this.#insert({ ...request, id, bridge, mtu });
     try {
-      await this.#db.transaction().execute(async (transaction) => {
-        await transaction
-          .insertInto('netns_networks')
-          .values({
-            id,
-            name: request.name,
-            bridge,
-            mtu,
-            vnic_types: request.vnicTypes,
-            physical_function: request.physicalFunction ?? null,
-            vlan: request.vlan ?? null,
-          })
-          .execute();
-        for (const subnet of request.cidrs) await insertSubnet(transaction, id, subnet);
-        // A row without its bridge is repaired by `restore`; a bridge without its row would be nobody's.
-        await this.#shieldFromNetfilter();
-        await ensureBridge(this.#ip, { bridge, mtu });
-      });
+      // A row without its bridge is repaired by `restore`; a bridge without its row would be nobody's.
+      await this.#shieldFromNetfilter();
+      await ensureBridge(this.#ip, { bridge, mtu });
     } catch (error) {
-      await removeBridge(this.#ip, { id, bridge });
-      if (!isUniqueViolation(error)) throw error;
-      throw new TerminalError('name_in_use', `there is a network ${request.name} already`, { cause: error });
+      await this.deleteNetwork(id);
+      throw error;
     }
     const [description] = await this.#describe(id);
     return description as NetworkDescription;
@@ -109,20 +94,20 @@ export class NetnsNetworks implements NetworkAdmin {
   async deleteNetwork(networkId: string): Promise<void> {
     if (!isUuid(networkId)) return;
     try {
-      const deleted = await this.#db
-        .deleteFrom('netns_networks')
-        .where('id', '=', networkId)
-        .returning(['id', 'bridge'])
-        .executeTakeFirst();
-      if (deleted) await removeBridge(this.#ip, deleted);
+      await this.#db.transaction().execute(async (transaction) => {
+        const deleted = await transaction
+          .deleteFrom('netns_networks')
+          .where('id', '=', networkId)
+          .returning(['id', 'bridge'])
+          .executeTakeFirst();
+        if (deleted) await removeBridge(this.#ip, deleted);
+      });
     } catch (error) {
       if (!isForeignKeyViolation(error)) throw error;
       throw new TerminalError(
         'network_in_use',
         `network ${networkId} still has ports; delete its load balancers first`,
-        {
-          cause: error,
-        },
+        { cause: error },
       );
     }
   }
@@ -153,6 +138,29 @@ export class NetnsNetworks implements NetworkAdmin {
     const address = await hostManagementAddress(this.#db, this.#config.netns_management_cidr);
     await this.#shieldFromNetfilter();
     await ensureManagementBridge(this.#ip, { bridge, address }, signal);
+  }
+
+  async #insert(network: NetworkRequest & { id: string; bridge: string; mtu: number }): Promise<void> {
+    try {
+      await this.#db.transaction().execute(async (transaction) => {
+        await transaction
+          .insertInto('netns_networks')
+          .values({
+            id: network.id,
+            name: network.name,
+            bridge: network.bridge,
+            mtu: network.mtu,
+            vnic_types: network.vnicTypes,
+            physical_function: network.physicalFunction ?? null,
+            vlan: network.vlan ?? null,
+          })
+          .execute();
+        for (const subnet of network.cidrs) await insertSubnet(transaction, network.id, subnet);
+      });
+    } catch (error) {
+      if (!isUniqueViolation(error)) throw error;
+      throw new TerminalError('name_in_use', `there is a network ${network.name} already`, { cause: error });
+    }
   }
 
   get #netfilterRecord(): string {
