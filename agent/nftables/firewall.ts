@@ -9,7 +9,8 @@ import { readOptional, writeAtomically } from '../files.ts';
 import type { Namespace } from '../namespace.ts';
 import { Serial } from '../serial.ts';
 import type { AgentSettings } from '../settings.ts';
-import { CLOSED, type FirewallInterface, renderRuleset } from './ruleset.ts';
+import { CLOSED, type FirewallInterface, type Ruleset, renderRuleset } from './ruleset.ts';
+import { rebuild, replace, type Transaction } from './transaction.ts';
 
 interface FirewallParts {
   namespace: Namespace;
@@ -22,18 +23,21 @@ export class Firewall {
   readonly #namespace: Namespace;
   readonly #nft: string;
   readonly #path: string;
-  readonly #rulesetPath: string;
+  readonly #loadedPath: string;
+  readonly #transactionPath: string;
   readonly #log: Logger;
   readonly #serial = new Serial();
   #group: SecurityGroup = CLOSED;
   #interfaces: readonly FirewallInterface[] = [];
-  #loaded = '';
+  #ruleset: Ruleset | undefined;
+  #hash = '';
 
   constructor({ namespace, settings, log }: FirewallParts) {
     this.#namespace = namespace;
     this.#nft = settings.nft_path;
     this.#path = join(settings.state_dir, 'amphora-firewall.json');
-    this.#rulesetPath = join(settings.run_dir, 'firewall-ruleset.json');
+    this.#loadedPath = join(settings.run_dir, 'firewall-loaded.json');
+    this.#transactionPath = join(settings.run_dir, 'firewall-transaction.json');
     this.#log = log;
   }
 
@@ -61,28 +65,58 @@ export class Firewall {
 
   /** What is in force: the controller's revision, and a digest of the loaded rules. */
   status(): { revision: number; hash: string } {
-    return { revision: this.#group.revision, hash: this.#loaded };
+    return { revision: this.#group.revision, hash: this.#hash };
   }
 
   async #load(group: SecurityGroup, interfaces: readonly FirewallInterface[]): Promise<void> {
-    const ruleset = JSON.stringify(renderRuleset(group, interfaces));
-    const hash = createHash('sha256').update(ruleset).digest('hex');
-    if (hash !== this.#loaded) {
-      try {
-        // nft reads JSON only from what it can open by name, which Node's pipes are not.
-        await writeFile(this.#rulesetPath, ruleset, { mode: 0o600 });
-        await this.#namespace.run(this.#nft, ['-j', '-f', this.#rulesetPath]);
-      } catch (error) {
-        const details = error instanceof CommandError ? error.output.slice(0, 2_000) : undefined;
-        throw new AgentError(500, 'The kernel refused the firewall rules; the previous ones stay in force', {
-          details,
-          cause: error,
-        });
-      }
+    const ruleset = renderRuleset(group, interfaces);
+    const hash = createHash('sha256').update(JSON.stringify(ruleset)).digest('hex');
+    if (hash !== this.#hash) {
+      await this.#change(ruleset);
+      this.#ruleset = ruleset;
+      this.#hash = hash;
+      await writeFile(this.#loadedPath, JSON.stringify(ruleset), { mode: 0o600 });
     }
-    this.#loaded = hash;
     this.#group = group;
     this.#interfaces = interfaces;
+  }
+
+  async #change(ruleset: Ruleset): Promise<void> {
+    const previous = this.#ruleset ?? (await this.#loadedByEarlierAgent());
+    if (previous) {
+      try {
+        await this.#commit(replace(previous, ruleset));
+        return;
+      } catch (error) {
+        this.#log.warn({ err: error }, 'the firewall is not as we left it, building it anew');
+      }
+    }
+    try {
+      await this.#commit(rebuild(ruleset));
+    } catch (error) {
+      const details = error instanceof CommandError ? error.output.slice(0, 2_000) : undefined;
+      throw new AgentError(500, 'The kernel refused the firewall rules; the previous ones stay in force', {
+        details,
+        cause: error,
+      });
+    }
+  }
+
+  async #commit(transaction: Transaction): Promise<void> {
+    // nft reads JSON only from what it can open by name, which Node's pipes are not.
+    await writeFile(this.#transactionPath, JSON.stringify(transaction), { mode: 0o600 });
+    await this.#namespace.run(this.#nft, ['-j', '-f', this.#transactionPath]);
+  }
+
+  /** What the kernel has from an agent that ran since the amphora booted; a wrong answer is found by nft. */
+  async #loadedByEarlierAgent(): Promise<Ruleset | undefined> {
+    const text = await readOptional(this.#loadedPath);
+    try {
+      return text === undefined ? undefined : JSON.parse(text);
+    } catch {
+      // The agent died while it wrote the file.
+      return undefined;
+    }
   }
 
   async #stored(): Promise<SecurityGroup> {

@@ -11,8 +11,33 @@ export interface FirewallInterface {
   roles: readonly InterfaceRole[];
 }
 
+/** The content of table `inet amphora`. */
+export interface Ruleset {
+  sets: NftSet[];
+  chains: NftChain[];
+  /** Verdict map from protocol . port to a listener's chain. */
+  listeners: { key: nft.Expression; chain: string }[];
+}
+
+export interface NftSet {
+  name: string;
+  type: string | string[];
+  flags?: ['interval'];
+  elem: nft.Expression[];
+}
+
+export interface NftChain {
+  name: string;
+  /** Base chains only: where packets come in, and what happens to those that no rule decides. */
+  base?: { hook: 'prerouting' | 'input' | 'output'; prio: number; policy: 'accept' | 'drop' };
+  rules: nft.Rule[];
+}
+
 /** Nothing is admitted: what an amphora starts with. */
 export const CLOSED: SecurityGroup = { revision: 0, vips: [], rules: [], vrrp_peers: [], members: [] };
+
+/** Name of the verdict map. */
+export const LISTENERS = 'listeners';
 
 const VRRP_PROTOCOL = 112;
 /** Port on which haproxy peers exchange stick tables (contract E1). */
@@ -20,54 +45,59 @@ const PEER_PORT = 1025;
 const FAMILIES = [4, 6] as const;
 
 /**
- * The whole firewall of an amphora as one libnftables JSON document, which `nft -j -f -` loads in a single
- * transaction: at no instant does a packet meet a missing or a half-built table.
+ * The whole firewall of an amphora. Pure.
  *
  * Stateless: nothing is tracked and no rule asks for a connection's state. What the amphora itself begins
- * (members, peers) is admitted back by its source and by not opening a TCP connection.
+ * (members, peers) is admitted back by its source and by not opening a TCP connection. IPv4 and IPv6 are equal.
  */
-export function renderRuleset(group: SecurityGroup, interfaces: readonly FirewallInterface[]): nft.Document {
+export function renderRuleset(group: SecurityGroup, interfaces: readonly FirewallInterface[]): Ruleset {
+  const openings = uniteRules(group.rules);
   return {
-    nftables: [
-      // `delete` fails on a missing table, so the table is added first; the transaction shows only the end.
-      nft.addTable(),
-      nft.deleteTable(),
-      nft.addTable(),
-      ...tracking(),
-      ...vip(group),
-      ...vrrp(group),
-      ...member(group),
-      ...input(interfaces),
+    sets: [
+      ...FAMILIES.flatMap((family) => [
+        addressSet('vips', group.vips, family),
+        addressSet('vrrp-peers', group.vrrp_peers, family),
+        memberSet(group, family),
+      ]),
+      ...openings.flatMap(sourceSets),
+    ],
+    chains: [
+      ...openings.map(listenerChain),
+      ...vipChains(),
+      ...vrrpChains(),
+      ...memberChains(),
+      inputChain(interfaces),
+      // Priority raw runs before connection tracking, which then lets every packet be.
+      {
+        name: 'prerouting',
+        base: { hook: 'prerouting', prio: -300, policy: 'accept' },
+        rules: [[nft.notrack]],
+      },
+      { name: 'output', base: { hook: 'output', prio: -300, policy: 'accept' }, rules: [[nft.notrack]] },
+    ],
+    listeners: openings.map(({ chain, protocol, port }) => ({ key: nft.concat(protocol, port), chain })),
+  };
+}
+
+function inputChain(interfaces: readonly FirewallInterface[]): NftChain {
+  const arrivingFor = (role: InterfaceRole, chain: string): nft.Rule[] => {
+    const names = interfaces.filter(({ roles }) => roles.includes(role)).map(({ name }) => name);
+    return names.length > 0 ? [[nft.among(nft.meta('iifname'), names.sort()), nft.jump(chain)]] : [];
+  };
+  return {
+    name: 'input',
+    base: { hook: 'input', prio: 0, policy: 'drop' },
+    rules: [
+      [nft.equals(nft.meta('iifname'), 'lo'), nft.accept],
+      [nft.equals(nft.field('ip', 'saddr'), nft.prefix('127.0.0.0', 8)), nft.drop],
+      [nft.equals(nft.field('ip6', 'saddr'), '::1'), nft.drop],
+      [nft.equals(nft.field('icmp', 'type'), 'destination-unreachable'), nft.accept],
+      [nft.among(nft.field('icmpv6', 'type'), ICMPV6_TYPES), nft.accept],
+      ...arrivingFor('vip', 'vip'),
+      ...arrivingFor('vip', 'vrrp'),
+      ...arrivingFor('member', 'member'),
     ],
   };
-}
-
-/** Priority raw runs before connection tracking, which then lets every packet be. */
-function tracking(): nft.Command[] {
-  return (['prerouting', 'output'] as const).flatMap((hook) => [
-    nft.addBaseChain(hook, hook, -300, 'accept'),
-    nft.addRule(hook, nft.notrack),
-  ]);
-}
-
-function input(interfaces: readonly FirewallInterface[]): nft.Command[] {
-  const arrivingFor = (role: InterfaceRole, chain: string): nft.Command[] => {
-    const names = interfaces.filter(({ roles }) => roles.includes(role)).map(({ name }) => name);
-    return names.length > 0
-      ? [nft.addRule('input', nft.among(nft.meta('iifname'), names), nft.jump(chain))]
-      : [];
-  };
-  return [
-    nft.addBaseChain('input', 'input', 0, 'drop'),
-    nft.addRule('input', nft.equals(nft.meta('iifname'), 'lo'), nft.accept),
-    nft.addRule('input', nft.equals(nft.field('ip', 'saddr'), nft.prefix('127.0.0.0', 8)), nft.drop),
-    nft.addRule('input', nft.equals(nft.field('ip6', 'saddr'), '::1'), nft.drop),
-    nft.addRule('input', nft.equals(nft.field('icmp', 'type'), 'destination-unreachable'), nft.accept),
-    nft.addRule('input', nft.among(nft.field('icmpv6', 'type'), ICMPV6_TYPES), nft.accept),
-    ...arrivingFor('vip', 'vip'),
-    ...arrivingFor('vip', 'vrrp'),
-    ...arrivingFor('member', 'member'),
-  ];
 }
 
 const ICMPV6_TYPES = [
@@ -79,27 +109,55 @@ const ICMPV6_TYPES = [
   'mld-listener-query',
 ];
 
-/** To a VIP, on a listener's protocol and port, from that listener's sources. */
-function vip(group: SecurityGroup): nft.Command[] {
-  const listeners = openings(group.rules);
+/** To a VIP, on a listener's protocol and port; that listener's chain decides about the source. */
+function vipChains(): NftChain[] {
+  const endpoint = nft.concat(nft.meta('l4proto'), nft.field('th', 'dport'));
+  const toListener = (family: Family): nft.Rule => [
+    nft.equals(nft.field(nft.header(family), 'daddr'), `@vips-${family}`),
+    nft.verdictMap(endpoint, `@${LISTENERS}`),
+  ];
+  return [{ name: 'vip', rules: FAMILIES.map(toListener) }];
+}
+
+/** VRRP and stick tables, from the other amphorae of this load balancer only. */
+function vrrpChains(): NftChain[] {
+  const fromPeer = (family: Family): nft.Rule => [
+    nft.equals(nft.field(nft.header(family), 'saddr'), `@vrrp-peers-${family}`),
+    nft.jump('vrrp-peer'),
+  ];
   return [
-    ...FAMILIES.map((family) =>
-      nft.addSet(`vips-${family}`, nft.addressType(family), ofFamily(group.vips, family)),
-    ),
-    ...listeners.flatMap(listenerChain),
-    nft.addVerdictMap(
-      'listeners',
-      ['inet_proto', 'inet_service'],
-      listeners.map(({ chain, protocol, port }) => [nft.concat(protocol, port), nft.goto(chain)]),
-    ),
-    nft.addChain('vip'),
-    ...FAMILIES.map((family) =>
-      nft.addRule(
-        'vip',
-        nft.equals(nft.field(nft.header(family), 'daddr'), `@vips-${family}`),
-        nft.verdictMap(nft.concat(nft.meta('l4proto'), nft.field('th', 'dport')), '@listeners'),
-      ),
-    ),
+    {
+      name: 'vrrp-peer',
+      rules: [
+        [nft.equals(nft.meta('l4proto'), VRRP_PROTOCOL), nft.accept],
+        [nft.equals(nft.field('tcp', 'dport'), PEER_PORT), nft.accept],
+        [nft.equals(nft.field('tcp', 'sport'), PEER_PORT), nft.opensNoConnection, nft.accept],
+      ],
+    },
+    { name: 'vrrp', rules: FAMILIES.map(fromPeer) },
+  ];
+}
+
+/** What members answer; none of them can open a connection. */
+function memberChains(): NftChain[] {
+  const fromMember = (family: Family): nft.Rule => {
+    const source = nft.concat(
+      nft.field(nft.header(family), 'saddr'),
+      nft.meta('l4proto'),
+      nft.field('th', 'sport'),
+    );
+    return [nft.equals(source, `@members-${family}`), nft.goto('member-reply')];
+  };
+  return [
+    {
+      name: 'member-reply',
+      rules: [
+        [nft.opensConnection, nft.drop],
+        [nft.opensAssociation, nft.drop],
+        [nft.counter, nft.accept],
+      ],
+    },
+    { name: 'member', rules: FAMILIES.map(fromMember) },
   ];
 }
 
@@ -112,7 +170,7 @@ interface Opening {
 }
 
 /** One opening for each protocol and port, whatever number of rules name it; none where nobody is allowed. */
-function openings(rules: SecurityGroup['rules']): Opening[] {
+function uniteRules(rules: SecurityGroup['rules']): Opening[] {
   const byEndpoint = Map.groupBy(rules, ({ protocol, port }) => `${protocol.toLowerCase()}-${port}`);
   return [...byEndpoint].flatMap(([chain, united]) => {
     const [protocol = '', port] = chain.split('-');
@@ -123,89 +181,43 @@ function openings(rules: SecurityGroup['rules']): Opening[] {
   });
 }
 
-function listenerChain({ chain, sources }: Opening): nft.Command[] {
-  if (!sources) return [nft.addChain(chain), nft.addRule(chain, nft.counter, nft.accept)];
-  const open = FAMILIES.filter((family) => sources[family].length > 0);
-  const sets = open.filter((family) => !isWholeFamily(sources[family], family));
-  return [
-    ...sets.map((family) => {
-      const elements = sources[family].map((interval) => nft.interval(interval, family));
-      return nft.addIntervalSet(`${chain}-${family}`, nft.addressType(family), elements);
-    }),
-    nft.addChain(chain),
-    ...open.map((family) => {
-      const source = sets.includes(family)
-        ? nft.equals(nft.field(nft.header(family), 'saddr'), `@${chain}-${family}`)
-        : nft.equals(nft.meta('nfproto'), `ipv${family}`);
-      return nft.addRule(chain, source, nft.counter, nft.accept);
-    }),
-  ];
+function listenerChain({ chain, sources }: Opening): NftChain {
+  if (!sources) return { name: chain, rules: [[nft.counter, nft.accept]] };
+  const rules = FAMILIES.filter((family) => sources[family].length > 0).map((family) => {
+    const source = isWholeFamily(sources[family], family)
+      ? nft.equals(nft.meta('nfproto'), `ipv${family}`)
+      : nft.equals(nft.field(nft.header(family), 'saddr'), `@${chain}-${family}`);
+    return [source, nft.counter, nft.accept];
+  });
+  return { name: chain, rules };
 }
 
-/** VRRP and stick tables, from the other amphorae of this load balancer only. */
-function vrrp(group: SecurityGroup): nft.Command[] {
-  return [
-    ...FAMILIES.map((family) =>
-      nft.addSet(`vrrp-peers-${family}`, nft.addressType(family), ofFamily(group.vrrp_peers, family)),
-    ),
-    nft.addChain('vrrp-peer'),
-    nft.addRule('vrrp-peer', nft.equals(nft.meta('l4proto'), VRRP_PROTOCOL), nft.accept),
-    nft.addRule('vrrp-peer', nft.equals(nft.field('tcp', 'dport'), PEER_PORT), nft.accept),
-    nft.addRule(
-      'vrrp-peer',
-      nft.equals(nft.field('tcp', 'sport'), PEER_PORT),
-      nft.opensNoConnection,
-      nft.accept,
-    ),
-    nft.addChain('vrrp'),
-    ...FAMILIES.map((family) =>
-      nft.addRule(
-        'vrrp',
-        nft.equals(nft.field(nft.header(family), 'saddr'), `@vrrp-peers-${family}`),
-        nft.jump('vrrp-peer'),
-      ),
-    ),
-  ];
+function sourceSets({ chain, sources }: Opening): NftSet[] {
+  if (!sources) return [];
+  return FAMILIES.filter(
+    (family) => sources[family].length > 0 && !isWholeFamily(sources[family], family),
+  ).map((family) => ({
+    name: `${chain}-${family}`,
+    type: nft.addressType(family),
+    flags: ['interval'],
+    elem: sources[family].map((interval) => nft.interval(interval, family)),
+  }));
 }
 
-/** What members answer; none of them can open a connection. */
-function member(group: SecurityGroup): nft.Command[] {
-  return [
-    ...FAMILIES.map((family) =>
-      nft.addSet(
-        `members-${family}`,
-        [nft.addressType(family), 'inet_proto', 'inet_service'],
-        endpoints(group, family),
-      ),
-    ),
-    nft.addChain('member-reply'),
-    nft.addRule('member-reply', nft.opensConnection, nft.drop),
-    nft.addRule('member-reply', nft.opensAssociation, nft.drop),
-    nft.addRule('member-reply', nft.counter, nft.accept),
-    nft.addChain('member'),
-    ...FAMILIES.map((family) => {
-      const source = nft.concat(
-        nft.field(nft.header(family), 'saddr'),
-        nft.meta('l4proto'),
-        nft.field('th', 'sport'),
-      );
-      return nft.addRule('member', nft.equals(source, `@members-${family}`), nft.goto('member-reply'));
-    }),
-  ];
+function addressSet(name: string, addresses: readonly string[], family: Family): NftSet {
+  const parsed = addresses.map(parseAddress).filter((address) => address.family === family);
+  const elem = [...new Set(parsed.map(formatAddress))].sort();
+  return { name: `${name}-${family}`, type: nft.addressType(family), elem };
 }
 
-function endpoints(group: SecurityGroup, family: Family): nft.Expression[] {
+function memberSet({ members }: SecurityGroup, family: Family): NftSet {
   const unique = new Map<string, nft.Expression>();
-  for (const { address, protocol, port } of group.members) {
+  for (const { address, protocol, port } of members) {
     const parsed = parseAddress(address);
     if (parsed.family !== family) continue;
     const parts = [formatAddress(parsed), protocol.toLowerCase(), port] as const;
     unique.set(parts.join(' '), nft.concat(...parts));
   }
-  return [...unique.values()];
-}
-
-function ofFamily(addresses: readonly string[], family: Family): string[] {
-  const parsed = addresses.map(parseAddress).filter((address) => address.family === family);
-  return [...new Set(parsed.map(formatAddress))];
+  const elem = [...unique.keys()].sort().map((key) => unique.get(key) as nft.Expression);
+  return { name: `members-${family}`, type: [nft.addressType(family), 'inet_proto', 'inet_service'], elem };
 }

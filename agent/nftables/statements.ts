@@ -7,43 +7,9 @@ import type { Interval } from './cidr-set.ts';
  */
 export type Expression = string | number | boolean | { [word: string]: unknown };
 export type Statement = { [word: string]: unknown };
-export type Command = { [verb: string]: unknown };
-export interface Document {
-  nftables: Command[];
-}
 
-const TABLE = { family: 'inet', name: 'amphora' };
-const IN_TABLE = { family: TABLE.family, table: TABLE.name };
-
-export const addTable = (): Command => ({ add: { table: TABLE } });
-export const deleteTable = (): Command => ({ delete: { table: TABLE } });
-
-export const addChain = (name: string): Command => ({ add: { chain: { ...IN_TABLE, name } } });
-
-export const addBaseChain = (
-  name: string,
-  hook: string,
-  prio: number,
-  policy: 'accept' | 'drop',
-): Command => ({
-  add: { chain: { ...IN_TABLE, name, type: 'filter', hook, prio, policy } },
-});
-
-export const addRule = (chain: string, ...expr: Statement[]): Command => ({
-  add: { rule: { ...IN_TABLE, chain, expr } },
-});
-
-export const addSet = (name: string, type: string | string[], elem: Expression[]): Command => ({
-  add: { set: { ...IN_TABLE, name, type, ...(elem.length > 0 && { elem }) } },
-});
-
-export const addIntervalSet = (name: string, type: string, elem: Expression[]): Command => ({
-  add: { set: { ...IN_TABLE, name, type, flags: ['interval'], elem } },
-});
-
-export const addVerdictMap = (name: string, type: string[], elem: [Expression, Statement][]): Command => ({
-  add: { map: { ...IN_TABLE, name, type, map: 'verdict', ...(elem.length > 0 && { elem }) } },
-});
+/** A rule is its statements, evaluated in order while they match. */
+export type Rule = Statement[];
 
 export const meta = (key: string): Expression => ({ meta: { key } });
 export const field = (protocol: string, name: string): Expression => ({ payload: { protocol, field: name } });
