@@ -34,10 +34,13 @@ export function openDatabase(
     application_name: options.applicationName,
     connectionTimeoutMillis: 10_000,
     // Our statements go by keys: one plan for all values is as good as one for each, and planned once.
-    options: '-c plan_cache_mode=force_generic_plan',
+    // And a process that hangs in the middle of a transaction must not hold its locks for ever.
+    options: '-c plan_cache_mode=force_generic_plan -c idle_in_transaction_session_timeout=30s',
   });
   // Idle connections break when the server restarts; the pool replaces them on the next query.
   pool.on('error', () => {});
+  // One that breaks in the middle of a transaction fails the next statement; unheard, it would end the process.
+  pool.on('connect', (client) => client.on('error', () => {}));
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool: preparing(pool) }) });
   // Not db.destroy(): it leaves the pool open when only the pool was used.
   return { db, pool, close: () => pool.end() };

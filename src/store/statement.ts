@@ -15,6 +15,8 @@ export class Parameters {
 
 /** Statements with a name; the others are parsed and planned each time. Bounded, because lists make endless variants. */
 const MAX_NAMED_STATEMENTS = 1_000;
+/** Longer ones are inserts of many rows: each number of rows is another statement, and seldom seen again. */
+const MAX_NAMED_LENGTH = 30_000;
 const names = new Map<string, string>();
 
 /**
@@ -24,8 +26,8 @@ const names = new Map<string, string>();
 export function statementName(text: string): string | undefined {
   const known = names.get(text);
   if (known !== undefined) return known;
-  if (names.size >= MAX_NAMED_STATEMENTS || !/^\s*(select|insert|update|delete|with)\b/i.test(text))
-    return undefined;
+  if (text.length > MAX_NAMED_LENGTH || names.size >= MAX_NAMED_STATEMENTS) return undefined;
+  if (!/^\s*(select|insert|update|delete|with)\b/i.test(text)) return undefined;
   const name = `amphorae_${names.size}`;
   names.set(text, name);
   return name;

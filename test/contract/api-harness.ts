@@ -22,6 +22,8 @@ export interface Answer {
 
 export interface Harness {
   db: Db;
+  /** What the API was made with. */
+  dependencies: Api;
   provider: NoopProvider;
   /** What the actors were told, oldest first. */
   published: Envelope[];
@@ -59,17 +61,19 @@ export async function startHarness(options: Partial<Api> = {}): Promise<Harness>
       return query(...given);
     }) as typeof client.query;
   });
-  const app = createApi({
+  const dependencies: Api = {
     db,
     mailbox: new Mailbox(bus),
     network: provider.network,
     config: loadConfig({}, {}),
     log: pino({ level: 'silent' }),
     ...options,
-  });
+  };
+  const app = createApi(dependencies);
 
   const harness: Harness = {
     db,
+    dependencies,
     provider,
     published,
     statements: () => statements,

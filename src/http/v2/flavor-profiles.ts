@@ -15,7 +15,7 @@ import { isProfileInUse } from '../../store/flavors.ts';
 import type { Api } from '../api.ts';
 import { mandatory, Name, onPost, onPut, text } from '../attributes.ts';
 import { readBody } from '../body.ts';
-import { conflict, invalidInput, notImplemented } from '../fault.ts';
+import { conflict, invalidInput } from '../fault.ts';
 import { answerList, answerOne, answerShow, findRow, pathId, type Resource } from '../resource.ts';
 
 const mutable = {
@@ -85,9 +85,7 @@ function checkProfile({ config }: Api, profile: { provider_name: string; flavor_
   try {
     parseFlavorData(profile.flavor_data);
   } catch (error) {
-    if (!(error instanceof FlavorDataError)) throw error;
-    throw error.reason === 'not_json'
-      ? invalidInput('flavor_data', profile.flavor_data, error.message)
-      : notImplemented(error.message);
+    if (!(error instanceof FlavorDataError) || error.reason !== 'not_json') throw error;
+    throw invalidInput('flavor_data', profile.flavor_data, error.message);
   }
 }

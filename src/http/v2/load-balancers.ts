@@ -4,7 +4,7 @@ import type { FlavorData } from '../../model/graph.ts';
 import type { VnicType } from '../../model/status.ts';
 import { findAvailabilityZone } from '../../store/availability-zones.ts';
 import { isForeignKeyViolation } from '../../store/database-errors.ts';
-import { FlavorDataError, parseFlavorData } from '../../store/flavor-data.ts';
+import { parseFlavorData } from '../../store/flavor-data.ts';
 import { findFlavorWithProfile } from '../../store/flavors.ts';
 import {
   hasChildren,
@@ -26,7 +26,7 @@ import {
   toCreate,
   toUpdate,
 } from '../change.ts';
-import { badRequest, conflict, Fault, invalidInput, notImplemented } from '../fault.ts';
+import { badRequest, conflict, Fault, invalidInput } from '../fault.ts';
 import { findMemberNetworks, VnicTypes } from '../member-placement.ts';
 import { presentCommon } from '../present.ts';
 import { answerList, answerOne, answerShow, findRow, pathId, type Resource } from '../resource.ts';
@@ -212,12 +212,7 @@ async function chooseFlavor(
   const provider = given ?? row?.provider_name ?? enabled[0] ?? 'amphora';
   if (!enabled.includes(provider))
     throw invalidInput('provider', provider, `Value should be one of: ${enabled.join(', ')}`);
-  try {
-    return { flavor: row === undefined ? {} : parseFlavorData(row.flavor_data), provider };
-  } catch (error) {
-    if (error instanceof FlavorDataError) throw notImplemented(error.message);
-    throw error;
-  }
+  return { flavor: row === undefined ? {} : parseFlavorData(row.flavor_data), provider };
 }
 
 async function checkAvailabilityZone(api: Api, name: string | null): Promise<void> {
