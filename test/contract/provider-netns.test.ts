@@ -12,12 +12,12 @@ import * as assert from 'uvu/assert';
 import { AGENT_PORT, DATA_PLANE_NAMESPACE } from '../../src/amphora-api/headers.ts';
 import type { ServerSpec } from '../../src/providers/compute.ts';
 import { findGuestLink } from '../../src/providers/netns/guest-links.ts';
-import { ip } from '../../src/providers/netns/ip.ts';
-import { namespaceName, namespacePath } from '../../src/providers/netns/names.ts';
+import { ip, linkExists } from '../../src/providers/netns/ip.ts';
+import { namespaceName, namespacePath, uplinkNames } from '../../src/providers/netns/names.ts';
 import { initOf } from '../../src/providers/netns/processes.ts';
 import { findServer } from '../../src/providers/netns/servers.ts';
 import { amphoraFiles } from '../support/provider-files.ts';
-import { kernelObjects, type NetnsTestBed, openNetnsTestBed } from '../support/provider-netns.ts';
+import { type NetnsTestBed, openNetnsTestBed, remainsOf } from '../support/provider-netns.ts';
 import { createTestPki } from '../support/test-pki.ts';
 import { providerContract, rejects } from './provider.ts';
 
@@ -183,7 +183,6 @@ test('netns: an amphora that cannot be started says why, and another try can suc
 
 test('netns: a creation that was killed at any moment is completed by the next one', async () => {
   const { compute, network } = bed.provider;
-  const before = kernelObjects(bed);
   for (const delayMs of [5, 15, 25, 40, 60, 90]) {
     const ports = [await makePort(bed, networkId, 'normal'), await makePort(bed, networkId, 'direct')];
     const spec = serverSpec(ports.map(({ id }) => id));
@@ -194,21 +193,19 @@ test('netns: a creation that was killed at any moment is completed by the next o
       assert.ok(await findLink(server.id, port.macAddress), `killed after ${delayMs} ms`);
     await compute.delete(server.id, call());
     for (const port of ports) await network.deletePort(port.id, call());
-    assert.equal(removedFrom(kernelObjects(bed), before), [], `killed after ${delayMs} ms`);
+    assert.equal(remainsOf(bed, spec), [], `killed after ${delayMs} ms`);
   }
 });
 
 test('netns: a creation that was killed at any moment can be deleted instead', async () => {
   const { compute, network } = bed.provider;
-  const before = kernelObjects(bed);
   for (const delayMs of [10, 30, 50]) {
     const port = await makePort(bed, networkId, 'direct');
     const spec = serverSpec([port.id]);
     await killedCreation(spec, delayMs);
     for (const { id } of await compute.list({ name: spec.name }, call())) await compute.delete(id, call());
     await network.deletePort(port.id, call());
-    assert.equal(removedFrom(kernelObjects(bed), before), [], `killed after ${delayMs} ms`);
-    assert.not(existsSync(join(bed.config.data_dir, 'amphorae', spec.amphoraId)));
+    assert.equal(remainsOf(bed, spec), [], `killed after ${delayMs} ms`);
   }
 });
 
@@ -341,16 +338,17 @@ test('netns: the host is not on the networks of load balancers', async () => {
 test('netns: destroyAll leaves no bridge, link, namespace, process or directory', async () => {
   const own = await openNetnsTestBed();
   try {
-    const before = kernelObjects(own);
-    const { network_id } = await makeNetwork(own);
+    const { network_id, bridge } = await makeNetwork(own);
     const ports = [await makePort(own, network_id, 'normal'), await makePort(own, network_id, 'direct')];
     const spec = serverSpec(ports.map(({ id }) => id));
     await own.provider.compute.create(spec, call());
     const init = initOf(namespaceName(spec.amphoraId)) as number;
-    assert.ok(kernelObjects(own).length >= before.length + 7);
+    assert.is(remainsOf(own, spec).length, 4, 'namespace, directory, veth, management link');
     await own.provider.destroyAll();
-    assert.equal(removedFrom(kernelObjects(own), before), []);
+    assert.equal(remainsOf(own, spec), []);
     assert.not(existsSync(`/proc/${init}`));
+    const { bridgeSide, parent } = uplinkNames(network_id);
+    assert.equal([bridge, own.config.netns_management_bridge, bridgeSide, parent].filter(linkExists), []);
     assert.equal(readdirSync(own.config.data_dir), []);
     assert.equal(await own.provider.networks.listNetworks(), []);
     await own.provider.destroyAll();
@@ -387,11 +385,6 @@ function makePort({ provider }: NetnsTestBed, networkId: string, vnicType: 'norm
 async function findLink(serverId: string, macAddress: string) {
   const server = await findServer(bed.db, serverId);
   return server && findGuestLink(ip, server, macAddress, call().signal);
-}
-
-/** What is there now and was not before. */
-function removedFrom(now: string[], before: string[]): string[] {
-  return now.filter((name) => !before.includes(name));
 }
 
 /** Let another process create the server, and kill it `delayMs` after it began. */

@@ -3,6 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AgentClient } from '../../src/amphora-api/client.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
+import type { ServerSpec } from '../../src/providers/compute.ts';
+import { linkExists } from '../../src/providers/netns/ip.ts';
+import {
+  guestLinkName,
+  hostLinkName,
+  namespaceName,
+  namespacePath,
+} from '../../src/providers/netns/names.ts';
 import { createNetnsProvider, type NetnsProvider } from '../../src/providers/netns/provider.ts';
 import { type Db, openDatabase } from '../../src/store/database.ts';
 import { startTestPostgres } from './postgres.ts';
@@ -66,12 +74,16 @@ function netnsTestConfig(settings: Partial<Config>): Config {
 /** These tests speak to agents themselves, or not at all. */
 const noAgent = { close: async () => {} } as AgentClient;
 
-/** All links and named network namespaces of this host that bear names of this provider. */
-export function kernelObjects({ config }: { config: Config }): string[] {
-  const links = readdirSync('/sys/class/net').filter(
-    (name) =>
-      name === config.netns_management_bridge || /^(tn[0-9a-f]{8}|[mvpu][0-9a-f]{11}[bp]?)$/.test(name),
-  );
-  const namespaces = existsSync('/run/netns') ? readdirSync('/run/netns') : [];
-  return [...links, ...namespaces.filter((name) => name.startsWith('amp-'))].sort();
+/** What the host still has of a server, its ports, and anything on the management network of this test bed. */
+export function remainsOf(
+  { config }: NetnsTestBed,
+  { amphoraId, portIds }: Pick<ServerSpec, 'amphoraId' | 'portIds'>,
+): string[] {
+  const namespace = namespaceName(amphoraId);
+  const managed = `/sys/class/net/${config.netns_management_bridge}/brif`;
+  return [
+    ...[namespacePath(namespace), join(config.data_dir, 'amphorae', amphoraId)].filter(existsSync),
+    ...portIds.flatMap((id) => [hostLinkName(id), guestLinkName(id)]).filter(linkExists),
+    ...(existsSync(managed) ? readdirSync(managed) : []),
+  ];
 }
