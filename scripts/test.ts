@@ -40,7 +40,7 @@ async function runFile(file: string): Promise<Outcome> {
     cwd: root,
     detached: true, // leads a process group, which can be ended as a whole
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/sbin` },
+    env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` },
   });
   const pid = child.pid as number;
   running.add(pid);

@@ -29,7 +29,8 @@ export const command: Command = {
     const keep = invocation.options.keep === true;
     const config = await configOf(invocation);
     const progress = new Progress(process.stdout);
-    const signal = terminationSignal();
+    // Asked again, it still cleans up: whoever presses Ctrl-C twice does not want links and namespaces left over.
+    const signal = terminationSignal(() => {});
     let succeeded = false;
     try {
       await show(config, { keep, progress, signal });

@@ -1,13 +1,10 @@
 /**
- * Aborted when somebody asks this process to end (SIGINT, SIGTERM). Who asks a second time does not want to wait: the
- * process exits at once.
+ * Aborted when somebody asks this process to end (SIGINT, SIGTERM). Who asks again does not want to wait: by default
+ * the process exits at once.
  */
-export function terminationSignal(): AbortSignal {
+export function terminationSignal(again: () => void = () => process.exit(1)): AbortSignal {
   const controller = new AbortController();
-  const onSignal = () => {
-    if (controller.signal.aborted) process.exit(1);
-    controller.abort();
-  };
+  const onSignal = () => (controller.signal.aborted ? again() : controller.abort());
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   return controller.signal;
 }

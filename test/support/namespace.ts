@@ -1,5 +1,3 @@
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Namespace } from '../../src/cli/demo/namespace.ts';
 
 let count = 0;
@@ -16,5 +14,5 @@ export function createNamespace(role: string, bridge: string, addresses: string[
 
 /** Serve HTTP in it: every request is answered with `text`. */
 export function serveText(namespace: Namespace, port: number, text: string) {
-  return namespace.serve(port, text, join(tmpdir(), `amphorae-test-${process.pid}-backend.log`));
+  return namespace.serve(port, text, '/dev/null');
 }

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,7 +57,7 @@ export async function startSystem({ provider, nodes = 1, settings = {} }: System
     provider,
     nodes,
     data_dir: mkdtempSync(join(tmpdir(), 'amphorae-test-')),
-    listen: await freeAddress('127.0.0.1:0'),
+    listen: await stableAddress(),
     netns_management_bridge: `amp-t${id}`,
     netns_management_cidr: `fd61:6d70:7e57:${id}::/64`,
     netns_bridge_prefix: 'ampt',
@@ -89,10 +90,17 @@ export async function startSystem({ provider, nodes = 1, settings = {} }: System
     crash: () => up.child.stop('SIGKILL', 0),
     halt: () => up.child.stop('SIGTERM', 60),
     async restart() {
+      // A process that was killed is gone a moment before its sockets are.
+      await waitFor('the address to be free again', 5, () => freeAddress(config.listen));
       up = await startUp(config, 'KILL');
     },
     stop: () => takeDown(config, () => {}),
   };
+}
+
+/** Below the range that the kernel gives out by itself, so that nobody takes it between a crash and a restart. */
+function stableAddress(): Promise<string> {
+  return waitFor('a free port', 5, () => freeAddress(`127.0.0.1:${randomInt(12_000, 30_000)}`));
 }
 
 async function untilStatus(

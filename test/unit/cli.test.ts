@@ -18,7 +18,7 @@ function run(
   args: string[],
   options: { program?: string; cwd?: string; env?: NodeJS.ProcessEnv } = {},
 ): Promise<Result> {
-  const { program = amphorae, cwd = '/', env = { PATH: process.env['PATH'] } } = options;
+  const { program = amphorae, cwd = '/', env = { PATH: process.env.PATH } } = options;
   return new Promise((done) => {
     execFile(program, args, { cwd, env, timeout: 20_000 }, (error, stdout, stderr) => {
       done({ code: error ? Number(error.code ?? -1) : 0, stdout, stderr });

@@ -94,8 +94,8 @@ function deadlines(config: Config) {
     create: config.create_deadline_seconds * 1000,
     update: config.update_deadline_seconds * 1000,
     delete: config.delete_deadline_seconds * 1000,
-    boot: config.boot_deadline_seconds * 1000,
-    // The step's effect gives up first, and says why.
+    // A step's effect gives up first, because it can say why.
+    boot: config.boot_deadline_seconds * 1500,
     step: config.agent_deadline_seconds * 1500,
   };
 }

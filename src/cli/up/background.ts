@@ -1,28 +1,24 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Config, programEnvironment, toEnvironment } from '../../config.ts';
-import { freeAddress, urlOf } from './address.ts';
-import { answers } from './answers.ts';
 import { type Child, type ChildSpec, type DeathSignal, startChild, whenReady } from './child.ts';
 
-/** What `up` started in the background is called in `<data_dir>/logs`. */
-export const LOG_NAME = 'up.log';
-
-/** Run `amphorae up` as a process of its own. Resolves with the URL of its API once that answers. */
+/** Run `amphorae up` as a process of its own. Resolves with the URL of its API once it is ready. */
 export async function startUp(
   config: Config,
   deathSignal: DeathSignal,
   signal?: AbortSignal,
 ): Promise<{ url: string; child: Child }> {
-  const listen = await freeAddress(config.listen);
+  const log = join(config.data_dir, 'logs', 'up.log');
   const spec: ChildSpec = {
     name: 'amphorae up',
     command: [process.execPath, join(import.meta.dirname, '..', 'main.ts'), 'up'],
-    env: { ...programEnvironment(), ...toEnvironment({ ...config, listen }) },
-    log: join(config.data_dir, 'logs', LOG_NAME),
+    env: { ...programEnvironment(), ...toEnvironment(config) },
+    log,
     deathSignal,
   };
+  const logged = existsSync(log) ? statSync(log).size : 0;
   const child = await startChild(spec);
-  const url = urlOf(listen);
-  await whenReady(child, spec, 120, () => answers(url), signal);
-  return { url, child };
+  const readReady = async () => /^ready (\S+)$/m.exec(readFileSync(log).subarray(logged).toString())?.[1];
+  return { url: await whenReady(child, spec, 120, readReady, signal), child };
 }

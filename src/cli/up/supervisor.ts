@@ -1,10 +1,10 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { request } from 'undici';
 import { type Config, programEnvironment, toEnvironment } from '../../config.ts';
 import { openDatabase } from '../../store/database.ts';
 import { migrate } from '../../store/migrator.ts';
 import { freeAddress, urlOf } from './address.ts';
-import { answers } from './answers.ts';
 import { type ChildSpec, startChild, whenReady } from './child.ts';
 import { keepRunning, type Service } from './keep-running.ts';
 import { endPredecessors } from './predecessor.ts';
@@ -128,4 +128,11 @@ function controller(config: Config, number: number): Service {
     },
     stop: (child) => child.stop('SIGTERM', DRAIN_SECONDS),
   };
+}
+
+/** true once the API answers; undefined while it answers that it cannot. Rejects when nothing listens. */
+async function answers(url: string): Promise<true | undefined> {
+  const { statusCode, body } = await request(url, { headersTimeout: 2_000, bodyTimeout: 2_000 });
+  await body.dump();
+  return statusCode < 500 ? true : undefined;
 }
