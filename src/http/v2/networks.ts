@@ -1,4 +1,4 @@
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
 import { z } from 'zod';
 import { AmphoraeError, type ErrorKind } from '../../model/errors.ts';
 import { VnicType } from '../../model/status.ts';
@@ -34,6 +34,13 @@ export function networkRoutes({ networks }: Api): Hono {
     );
   };
 
+  const find = async (context: Context) => {
+    const id = pathId(context, 'Network');
+    const network = (await classified(admin().listNetworks())).find(({ network_id }) => network_id === id);
+    if (network === undefined) throw notFound('Network', id);
+    return network;
+  };
+
   routes.get('/', async (context) =>
     context.json({ networks: (await classified(admin().listNetworks())).map(present) }),
   );
@@ -58,10 +65,10 @@ export function networkRoutes({ networks }: Api): Hono {
     return context.json(present(network), 201);
   });
 
+  routes.get('/:id', async (context) => context.json(present(await find(context))));
+
   routes.delete('/:id', async (context) => {
-    const id = pathId(context, 'Network');
-    const known = await classified(admin().listNetworks());
-    if (!known.some((network) => network.network_id === id)) throw notFound('Network', id);
+    const { network_id: id } = await find(context);
     await classified(admin().deleteNetwork(id));
     return context.body(null, 204);
   });
