@@ -329,6 +329,7 @@ test('netns: the host is not on the networks of load balancers', async () => {
     addr_info: unknown[];
   }[];
   assert.equal(addresses[0]?.addr_info, []);
+  await bed.provider.restore();
   for (const family of ['iptables', 'ip6tables']) {
     const path = `/proc/sys/net/bridge/bridge-nf-call-${family}`;
     if (existsSync(path)) assert.is(readFileSync(path, 'utf8').trim(), '0');

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { AmphoraeError } from '../../src/model/errors.ts';
+import { AmphoraeError, type ErrorKind } from '../../src/model/errors.ts';
 import type { Ip } from '../../src/providers/netns/ip.ts';
 import type { Port } from '../../src/providers/netns/ports.ts';
 import { virtualFunctions } from '../../src/providers/netns/virtual-functions.ts';
@@ -50,6 +50,7 @@ test.before.each(() => {
     mkdirSync(join(sysfs, `bus/pci/devices/${address}/driver`), { recursive: true });
     mkdirSync(join(sysfs, `bus/pci/devices/${address}/net/eth7v${number}`), { recursive: true });
     writeFileSync(join(sysfs, `bus/pci/devices/${address}/driver/unbind`), '');
+    writeFileSync(macAddressFile(address, number), `${port.macAddress}\n`);
     symlinkSync(`../${address}`, join(device, `virtfn${number}`));
   });
 });
@@ -86,14 +87,17 @@ test('a VF without a VLAN is freed of the one that it had before', async () => {
   assert.ok(log.includes('link set eth7 vf 10 vlan 0'));
 });
 
+test('a VF that its driver took with another MAC address is not given to an amphora', async () => {
+  writeFileSync(macAddressFile(VFS[10] as string, 10), '62:00:00:00:00:01\n');
+  await rejects(virtualFunctions(ip, sysfs).plug(server, port, signal), 'transient');
+  assert.not(log.some((entry) => entry.includes('netns')));
+});
+
 test('a VF that has gone is a placement error', async () => {
-  try {
-    await virtualFunctions(ip, sysfs).plug(server, { ...port, vf: '0000:01:11.0' }, signal);
-    assert.unreachable();
-  } catch (error) {
-    assert.instance(error, AmphoraeError);
-    assert.is((error as AmphoraeError).kind, 'placement');
-  }
+  await rejects(
+    virtualFunctions(ip, sysfs).plug(server, { ...port, vf: '0000:01:11.0' }, signal),
+    'placement',
+  );
   assert.equal(log, []);
 });
 
@@ -103,6 +107,19 @@ test('an unplugged VF loses its driver, and with it its interface; the host deci
   await virtualFunctions(ip, sysfs).unplug(undefined, { ...port, vf: null }, signal);
   await virtualFunctions(ip, sysfs).unplug(undefined, { ...port, vf: '0000:01:11.0' }, signal);
 });
+
+async function rejects(work: Promise<unknown>, kind: ErrorKind): Promise<void> {
+  const error = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  assert.instance(error, AmphoraeError);
+  assert.is((error as AmphoraeError).kind, kind);
+}
+
+function macAddressFile(address: string, number: number): string {
+  return join(sysfs, `bus/pci/devices/${address}/net/eth7v${number}/address`);
+}
 
 /** What was written since the last look. */
 function writes(): string[] {

@@ -114,6 +114,7 @@ export class NetnsNetworks implements NetworkAdmin {
 
   /** Bring back the bridges that a reboot took. */
   async restore(): Promise<void> {
+    await this.#shieldFromNetfilter();
     await this.ensureManagement();
     const networks = await this.#db.selectFrom('netns_networks').select(['bridge', 'mtu']).execute();
     for (const network of networks) await ensureBridge(this.#ip, network);

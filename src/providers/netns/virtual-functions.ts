@@ -94,6 +94,14 @@ export function virtualFunctions(ip: Ip, sysfs = '/sys'): DirectPorts {
       );
       await bind(vf, physicalFunction);
       const name = await interfaceOf(vf, signal);
+      const address = (await readFile(`${pci}/devices/${vf}/net/${name}/address`, 'utf8')).trim();
+      if (address !== port.macAddress) {
+        // A physical function that has just come up may still be resetting; drivers then invent an address.
+        throw new TransientError(
+          'vf_not_ready',
+          `VF ${vf} took MAC address ${address} instead of ${port.macAddress}`,
+        );
+      }
       await ip.batch([['link', 'set', name, 'netns', namespaceOf(server), 'name', guestLinkName(port.id)]], {
         signal,
       });
