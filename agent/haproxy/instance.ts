@@ -71,7 +71,7 @@ export class HaproxyInstance {
   /** Find the haproxy that an earlier agent started, or start it when it should run (after a boot). */
   resume(): Promise<void> {
     return this.#serial.run(async () => {
-      if ((await readOptional(this.#running)) === undefined || (await this.#daemon.adopt())) return;
+      if ((await readOptional(this.#running)) === undefined || (await this.#adopt())) return;
       await this.#start();
     });
   }
@@ -104,7 +104,7 @@ export class HaproxyInstance {
   reload(): Promise<void> {
     return this.#serial.run(async () => {
       if ((await this.config()) === undefined) throw new AgentError(404, 'Listener Not Found');
-      if (this.#daemon.running) await this.#replaceWorkers();
+      if (await this.#adopt()) await this.#replaceWorkers();
       else await this.#start();
     });
   }
@@ -138,6 +138,13 @@ export class HaproxyInstance {
     return ['-L', peer, '-f', config];
   }
 
+  /** A haproxy whose start the agent did not survive is known to nobody but its socket. */
+  async #adopt(): Promise<boolean> {
+    return (
+      (await this.#daemon.adopt()) || (await this.#daemon.adopt((await this.#master.processes())?.master))
+    );
+  }
+
   async #start(): Promise<void> {
     // haproxy warns at each start until the state file, which only a reload writes, exists.
     await writeFile(join(this.#directory, 'servers-state'), '', { flag: 'a' });
@@ -167,6 +174,7 @@ export class HaproxyInstance {
   }
 
   async #stop(): Promise<void> {
+    await this.#adopt();
     await rm(this.#running, { force: true });
     await this.#daemon.stop();
   }

@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 
 /** What haproxy's master process says about itself and its workers (`show proc`, haproxy 2.6). */
 export interface HaproxyProcesses {
+  master: number;
   /** Reloads that failed since the last one that succeeded. */
   failedReloads: number;
   workers: number[];
@@ -52,16 +53,15 @@ export class MasterSocket {
 }
 
 function parseProcesses(text: string): HaproxyProcesses | undefined {
-  const processes: HaproxyProcesses = { failedReloads: 0, workers: [], oldWorkers: [] };
+  const processes: HaproxyProcesses = { master: 0, failedReloads: 0, workers: [], oldWorkers: [] };
   let old = false;
-  let hasMaster = false;
   for (const line of text.split('\n')) {
     if (line.startsWith('#')) old = line.startsWith('# old workers');
     const [, pid, type, failed] = /^(\d+)\s+(master|worker)\s+\d+(?: \[failed: (\d+)\])?/.exec(line) ?? [];
     if (type === 'master') {
-      hasMaster = true;
+      processes.master = Number(pid);
       processes.failedReloads = Number(failed ?? 0);
     } else if (type === 'worker') (old ? processes.oldWorkers : processes.workers).push(Number(pid));
   }
-  return hasMaster ? processes : undefined;
+  return processes.master ? processes : undefined;
 }

@@ -20,6 +20,7 @@ export class Keepalived {
   readonly #parts: KeepalivedParts;
   readonly #directory: string;
   readonly #config: string;
+  readonly #parentPid: string;
   readonly #vrrpPid: string;
   readonly #daemon: Daemon;
   readonly #serial = new Serial();
@@ -29,12 +30,13 @@ export class Keepalived {
     this.#parts = parts;
     this.#directory = join(settings.state_dir, 'vrrp');
     this.#config = join(this.#directory, 'octavia-keepalived.conf');
+    this.#parentPid = join(settings.run_dir, 'keepalived-vrrp.parent');
     this.#vrrpPid = join(settings.run_dir, 'keepalived-vrrp.child');
     this.#daemon = new Daemon({
       name: 'keepalived',
       command: namespace.enter(settings.keepalived_path, [
         ...['--dont-fork', '--log-console', '--vrrp', `--use-file=${this.#config}`],
-        `--pid=${join(settings.run_dir, 'keepalived-vrrp.parent')}`,
+        `--pid=${this.#parentPid}`,
         `--vrrp_pid=${this.#vrrpPid}`,
       ]),
       pidFile: join(settings.run_dir, 'keepalived.pid'),
@@ -46,7 +48,7 @@ export class Keepalived {
   /** Find the keepalived that an earlier agent started, or start it when it is configured (after a boot). */
   resume(): Promise<void> {
     return this.#serial.run(async () => {
-      if ((await readOptional(this.#config)) === undefined || (await this.#daemon.adopt())) return;
+      if ((await readOptional(this.#config)) === undefined || (await this.#adopt())) return;
       await this.#start().catch((err) => this.#parts.log.error({ err }, 'could not start keepalived'));
     });
   }
@@ -78,17 +80,28 @@ export class Keepalived {
       if ((await readOptional(this.#config)) === undefined) {
         throw new AgentError(400, 'Invalid request', { details: 'upload a keepalived configuration first' });
       }
-      if (this.#daemon.running) this.#daemon.signal('SIGHUP');
+      if (await this.#adopt()) this.#daemon.signal('SIGHUP');
       else await this.#start();
     });
   }
 
   stop(): Promise<void> {
-    return this.#serial.run(() => this.#daemon.stop());
+    return this.#serial.run(async () => {
+      await this.#adopt();
+      await this.#daemon.stop();
+    });
   }
 
   release(): void {
     this.#daemon.release();
+  }
+
+  /** A keepalived whose start the agent did not survive is known by its own pid file only, which may be stale. */
+  async #adopt(): Promise<boolean> {
+    if (await this.#daemon.adopt()) return true;
+    const pid = Number(await readOptional(this.#parentPid));
+    const name = await readOptional(`/proc/${pid}/comm`);
+    return name?.trim() === 'keepalived' && this.#daemon.adopt(pid);
   }
 
   async #start(): Promise<void> {

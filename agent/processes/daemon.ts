@@ -50,13 +50,18 @@ export class Daemon {
     return this.#process !== undefined && isAlive(this.#process);
   }
 
-  /** Take over the process that an earlier agent started; false when there is none. */
-  async adopt(): Promise<boolean> {
-    const [pid, startTime] = (await readOptional(this.#options.pidFile))?.split(' ') ?? [];
-    if (!pid || !startTime || !isAlive({ pid: Number(pid), startTime })) return false;
-    this.#process = { pid: Number(pid), startTime };
+  /**
+   * Take over the process that an earlier agent started; false when there is none.
+   * @param pid where its own files say that it runs, should the agent have died before it noted that itself
+   */
+  async adopt(pid?: number): Promise<boolean> {
+    if (this.running) return true;
+    const candidates = [await this.#noted(), pid === undefined ? undefined : identify(pid)];
+    const identity = candidates.find((candidate) => candidate && isAlive(candidate));
+    if (!identity) return false;
+    await this.#note(identity);
     this.#wanted = true;
-    this.#watchAdopted(this.#process);
+    this.#watchAdopted(identity);
     return true;
   }
 
@@ -126,7 +131,7 @@ export class Daemon {
   }
 
   async #spawn(): Promise<void> {
-    const { command, logFile, pidFile } = this.#options;
+    const { command, logFile } = this.#options;
     const output = openSync(logFile, 'w', 0o600);
     const child = spawn(command[0], command[1], { detached: true, stdio: ['ignore', output, output] });
     closeSync(output);
@@ -136,11 +141,20 @@ export class Daemon {
     failed.catch(() => {});
     child.unref();
 
-    const identity = { pid: child.pid, startTime: startTimeOf(child.pid) ?? '' };
-    this.#process = identity;
+    const identity = identify(child.pid);
     this.#spawnedAt = performance.now();
     child.once('exit', () => this.#died(identity));
-    await writeAtomically(pidFile, `${identity.pid} ${identity.startTime}`);
+    await this.#note(identity);
+  }
+
+  async #note(identity: ProcessIdentity): Promise<void> {
+    this.#process = identity;
+    await writeAtomically(this.#options.pidFile, `${identity.pid} ${identity.startTime}`);
+  }
+
+  async #noted(): Promise<ProcessIdentity | undefined> {
+    const [pid, startTime] = (await readOptional(this.#options.pidFile))?.split(' ') ?? [];
+    return pid && startTime ? { pid: Number(pid), startTime } : undefined;
   }
 
   #watchAdopted(identity: ProcessIdentity): void {
@@ -166,6 +180,10 @@ export class Daemon {
     }, this.#backoff).unref();
     this.#backoff = Math.min(this.#backoff * 2, BACKOFF_MS.most);
   }
+}
+
+function identify(pid: number): ProcessIdentity {
+  return { pid, startTime: startTimeOf(pid) ?? 'ended' };
 }
 
 function isAlive({ pid, startTime }: ProcessIdentity): boolean {

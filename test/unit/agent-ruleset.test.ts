@@ -1,0 +1,146 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { CLOSED, type FirewallInterface, renderRuleset } from '../../agent/nftables/ruleset.ts';
+import { rebuild, replace, type Transaction } from '../../agent/nftables/transaction.ts';
+import { SecurityGroup } from '../../src/amphora-api/security-group.ts';
+import { assertGolden } from '../support/golden.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'amphorae-ruleset-'));
+test.after(() => rmSync(directory, { recursive: true, force: true }));
+
+const INTERFACES: FirewallInterface[] = [
+  { name: 'eth1', roles: ['vip', 'member'] },
+  { name: 'eth2', roles: ['member'] },
+];
+
+const GROUP = SecurityGroup.parse({
+  revision: 4,
+  vips: ['10.0.0.5', '2001:db8::5'],
+  rules: [
+    { protocol: 'TCP', port: 80, allowed_cidrs: ['10.0.0.0/8', '10.1.0.0/16', '10.1.0.0/16', '11.0.0.0/8'] },
+    { protocol: 'TCP', port: 80, allowed_cidrs: ['2001:db8:1::/48'] },
+    { protocol: 'TCP', port: 443 },
+    { protocol: 'UDP', port: 53, allowed_cidrs: ['0.0.0.0/0'] },
+    { protocol: 'SCTP', port: 3868, allowed_cidrs: [] },
+  ],
+  vrrp_peers: ['10.0.0.9', '2001:db8::9'],
+  members: [
+    { address: '10.0.1.20', port: 8080, protocol: 'TCP' },
+    { address: '2001:0db8::20', port: 8080, protocol: 'TCP' },
+    { address: '2001:db8::20', port: 8080, protocol: 'TCP' },
+    { address: '10.0.1.21', port: 53, protocol: 'UDP' },
+  ],
+});
+
+/** Apply transactions one after the other in a network namespace of their own; its table as nft lists it. */
+function load(transactions: Transaction[]): string {
+  const files = transactions.map((transaction, index) => {
+    const file = join(directory, `${index}.json`);
+    writeFileSync(file, JSON.stringify(transaction));
+    return file;
+  });
+  const script = 'for file; do nft -j -f "$file" || exit 1; done; nft -s list ruleset';
+  return execFileSync('unshare', ['--net', 'sh', '-c', script, 'load', ...files], {
+    encoding: 'utf8',
+    stdio: 'pipe',
+  });
+}
+
+/** The table as one text that does not depend on the order in which its parts were made. */
+function normalize(listing: string): string {
+  return listing
+    .split(/\n\n|^table inet amphora \{\n|\n\}\n$/)
+    .map((part) =>
+      part.includes('elements = ')
+        ? part
+            .split(/[\s,]+/)
+            .sort()
+            .join(' ')
+        : part,
+    )
+    .sort()
+    .join('\n\n');
+}
+
+test('the rules of a load balancer with everything', () => {
+  assertGolden('firewall/full.nft', load([rebuild(renderRuleset(GROUP, INTERFACES))]));
+});
+
+test('the rules of a fresh amphora', () => {
+  assertGolden('firewall/closed.nft', load([rebuild(renderRuleset(CLOSED, []))]));
+});
+
+test('the order of rules, CIDRs and members makes no difference', () => {
+  const shuffled = {
+    ...GROUP,
+    vips: GROUP.vips.toReversed(),
+    rules: GROUP.rules
+      .toReversed()
+      .map((rule) => ({ ...rule, allowed_cidrs: rule.allowed_cidrs?.toReversed() })),
+    members: GROUP.members.toReversed(),
+  };
+  const [one, other] = [GROUP, shuffled].map((group) => load([rebuild(renderRuleset(group, INTERFACES))]));
+  assert.is(normalize(one ?? ''), normalize(other ?? ''));
+});
+
+test('rules that overlap load in either order', () => {
+  for (const allowed_cidrs of [
+    ['10.0.0.0/8', '10.1.0.0/16'],
+    ['10.1.0.0/16', '10.0.0.0/8'],
+    ['10.0.0.0/9', '10.128.0.0/9'],
+  ]) {
+    const group = { ...CLOSED, rules: [{ protocol: 'TCP' as const, port: 80, allowed_cidrs }] };
+    assert.match(load([rebuild(renderRuleset(group, INTERFACES))]), /elements = \{ 10\.0\.0\.0\/8 \}/);
+  }
+});
+
+test('whatever was loaded before, a change ends in the same table as a rebuild', () => {
+  const states = [
+    renderRuleset(CLOSED, []),
+    renderRuleset(GROUP, INTERFACES.slice(0, 1)),
+    renderRuleset({ ...GROUP, rules: GROUP.rules.slice(1), members: [] }, INTERFACES),
+    renderRuleset({ ...GROUP, vrrp_peers: [] }, INTERFACES),
+    renderRuleset(
+      { ...GROUP, rules: [{ protocol: 'TCP', port: 443, allowed_cidrs: ['10.0.0.0/8'] }] },
+      INTERFACES,
+    ),
+    renderRuleset({ ...CLOSED, vips: ['10.0.0.6'] }, INTERFACES.slice(1)),
+  ];
+  const rebuilt = states.map((state) => normalize(load([rebuild(state)])));
+  for (const before of states) {
+    for (const [index, after] of states.entries()) {
+      assert.is(normalize(load([rebuild(before), replace(before, after)])), rebuilt[index]);
+    }
+  }
+});
+
+test('what stays is not touched', () => {
+  const before = renderRuleset(GROUP, INTERFACES);
+  assert.equal(replace(before, before), { nftables: [] });
+  const rules = [...GROUP.rules, { protocol: 'TCP' as const, port: 81, allowed_cidrs: ['10.0.0.0/8'] }];
+  const text = JSON.stringify(replace(before, renderRuleset({ ...GROUP, rules }, INTERFACES)));
+  for (const name of ['input', 'vip', 'member', 'tcp-80', 'tcp-443']) {
+    assert.not.match(text, new RegExp(`"(name|chain)":"${name}"`));
+  }
+});
+
+test('10,000 CIDRs are one set, not 10,000 rules', () => {
+  const allowed_cidrs = Array.from({ length: 10_000 }, (_, index) => `10.${index >> 8}.${index & 255}.0/25`);
+  const ruleset = renderRuleset(
+    { ...GROUP, rules: [{ protocol: 'TCP', port: 80, allowed_cidrs }] },
+    INTERFACES,
+  );
+  assert.is(ruleset.sets.find(({ name }) => name === 'tcp-80-4')?.elem.length, 10_000);
+  assert.is(ruleset.chains.find(({ name }) => name === 'tcp-80')?.rules.length, 1);
+  load([rebuild(ruleset)]);
+});
+
+test('no rule asks for the state of a connection', () => {
+  assert.not.match(load([rebuild(renderRuleset(GROUP, INTERFACES))]), /\bct\b/);
+});
+
+test.run();
