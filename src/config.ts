@@ -193,7 +193,7 @@ export function loadConfig(
   options: Partial<Record<SettingName | 'config', unknown>> = {},
   environment: NodeJS.ProcessEnv = process.env,
 ): Config {
-  const path = options.config ?? environment['AMPHORAE_CONFIG'];
+  const path = options.config ?? environment.AMPHORAE_CONFIG;
   const file = path === undefined ? {} : readFile(String(path));
   const problems = Object.keys(file)
     .filter((key) => !(key in settings))
@@ -208,7 +208,7 @@ export function loadConfig(
       [String(path), file[name]],
       [
         'environment variable DATABASE_URL',
-        name === 'database_url' ? environment['DATABASE_URL'] : undefined,
+        name === 'database_url' ? environment.DATABASE_URL : undefined,
       ],
     ];
     const [source, value] = sources.find(([, given]) => given !== undefined) ?? ['default', fallback];
@@ -246,5 +246,5 @@ export function toEnvironment(config: Partial<Config>): Record<string, string> {
 
 /** Environment of the programs that we start: how to find other programs, and no setting or secret of ours. */
 export function programEnvironment(environment: NodeJS.ProcessEnv = process.env): Record<string, string> {
-  return { PATH: environment['PATH'] ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
+  return { PATH: environment.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
 }
