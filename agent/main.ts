@@ -63,7 +63,7 @@ export async function runAgent(settings: AgentSettings): Promise<Agent> {
     ],
     ...interfaceRoutes(interfaces),
     ...securityGroupRoutes(firewall, interfaces),
-    ...haproxyRoutes(haproxies),
+    ...haproxyRoutes(haproxies, interfaces),
     ...keepalivedRoutes(keepalived),
     ...certificateRoutes(certificates, settings.server_cert, (pem) => server.setCertificate(pem)),
   ];

@@ -32,7 +32,7 @@ export async function serve(
 ): Promise<AgentServer> {
   const ca = readFileSync(settings.client_ca);
   const secure = (pem: string | Buffer) => ({ cert: pem, key: pem, ca, minVersion: 'TLSv1.2' as const });
-  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const listener = getRequestListener(app.fetch);
   const server: Server = createServer(
     { ...secure(readFileSync(settings.server_cert)), requestCert: true, rejectUnauthorized: true },
     (request, response) => {

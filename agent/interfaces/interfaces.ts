@@ -8,6 +8,7 @@ import { formatAddress, parseAddress } from '../ip-address.ts';
 import type { FirewallInterface } from '../nftables/ruleset.ts';
 import { Serial } from '../serial.ts';
 import type { AgentSettings } from '../settings.ts';
+import { Announcer } from './announcer.ts';
 import type { KernelInterfaces } from './kernel.ts';
 import { planInterface } from './plan.ts';
 import { freeName, InterfaceRecord, VIP_INTERFACE } from './record.ts';
@@ -32,9 +33,11 @@ export class Interfaces {
   #records: InterfaceRecord[] = [];
   /** MACs of the interfaces that are known to be as their record says. */
   readonly #configured = new Set<string>();
+  readonly #announcer: Announcer;
 
   private constructor(parts: InterfacesParts) {
     this.#parts = parts;
+    this.#announcer = new Announcer((name, mac) => parts.kernel.announce(name, mac), parts.log);
     this.#path = join(parts.settings.state_dir, 'plugged-interfaces.json');
   }
 
@@ -108,6 +111,11 @@ export class Interfaces {
     return this.#serial.run(() => this.#forgetVanished());
   }
 
+  /** Tell the neighbours once more whose the addresses of new interfaces are (contract D2). */
+  announce(): Promise<void> {
+    return this.#announcer.repeat();
+  }
+
   /** Name of the interface that has the address, in whatever spelling; undefined when none has. */
   async nameOf(ip: string): Promise<string | undefined> {
     const address = formatAddress(parseAddress(ip));
@@ -142,6 +150,7 @@ export class Interfaces {
       keep: keepalived,
     });
     this.#configured.add(record.mac_address);
+    if (outside) this.#announcer.plugged(record.name, record.mac_address);
   }
 
   async #forgetVanished(): Promise<void> {

@@ -97,6 +97,14 @@ export class KernelInterfaces {
     if (!options.fresh) await this.#namespace.ip(await this.#leftovers(name, plan, options.keep));
   }
 
+  /**
+   * Send gratuitous ARP and unsolicited neighbour advertisements for every address of the interface. Linux does so when a
+   * MAC is set (with arp_notify and ndisc_notify), also when it is the one that the interface has: nothing changes.
+   */
+  async announce(name: string, mac: string): Promise<void> {
+    await this.#namespace.ip([`link set dev ${name} address ${mac}`]);
+  }
+
   async #addMissingRules(rules: readonly PlannedRule[]): Promise<void> {
     for (const family of FAMILIES) {
       const wanted = rules.filter((rule) => rule.family === family);

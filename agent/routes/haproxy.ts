@@ -2,12 +2,13 @@ import { z } from 'zod';
 import type { Route } from '../app.ts';
 import { AgentError, parseRequest } from '../errors.ts';
 import type { Haproxies } from '../haproxy/haproxies.ts';
+import type { Interfaces } from '../interfaces/interfaces.ts';
 import { OK, setEtag } from './body.ts';
 
 const Id = z.uuid().transform((id) => id.toLowerCase());
 
 /** haproxy's configuration and life (contract D2). */
-export function haproxyRoutes(haproxies: Haproxies): Route[] {
+export function haproxyRoutes(haproxies: Haproxies, interfaces: Pick<Interfaces, 'announce'>): Route[] {
   return [
     [
       'PUT',
@@ -41,6 +42,7 @@ export function haproxyRoutes(haproxies: Haproxies): Route[] {
           'action',
         );
         await (action === 'stop' ? instance.stop() : instance.reload());
+        if (action !== 'stop') await interfaces.announce();
         return context.json({ ...OK, details: `${action} of the configuration is done` }, 202);
       },
     ],

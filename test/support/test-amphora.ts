@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { Agent, request } from 'undici';
 import type { AgentClient, AgentTarget } from '../../src/amphora-api/client.ts';
-import { STALE_EPOCH } from '../../src/amphora-api/headers.ts';
+import { EPOCH_HEADER } from '../../src/amphora-api/headers.ts';
 import { createAgentClient } from '../../src/amphora-api/undici-client.ts';
-import type { AmphoraeError } from '../../src/model/errors.ts';
 import { createTestPki, type TestPki } from './test-pki.ts';
 
 const execute = promisify(execFile);
@@ -32,6 +32,7 @@ export class TestAmphora {
   readonly #link = `t${randomBytes(4).toString('hex')}`;
   #process: ChildProcess | undefined;
   #client: AgentClient | undefined;
+  #connections: Agent | undefined;
 
   private constructor(pki: TestPki) {
     this.pki = pki;
@@ -63,6 +64,24 @@ export class TestAmphora {
     return { amphoraId: this.id, address: this.address, epoch, signal: AbortSignal.timeout(30_000) };
   }
 
+  /** A call as an Octavia controller makes it: without an epoch, unless one is given. */
+  async call(
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    path: string,
+    body?: string | object,
+    epoch?: string,
+  ) {
+    if (!this.#connections) throw new Error('the amphora is not running');
+    const response = await request(`https://[${this.address}]:${PORT}${path}`, {
+      method,
+      dispatcher: this.#connections,
+      body: typeof body === 'object' ? JSON.stringify(body) : (body ?? null),
+      headers: epoch === undefined ? {} : { [EPOCH_HEADER]: epoch },
+    });
+    const text = await response.body.text();
+    return { status: response.statusCode, headers: response.headers, text, json: () => JSON.parse(text) };
+  }
+
   /** A client with a certificate of that name, signed by the amphora's authority or another. */
   async clientNamed(name: string, pki = this.pki): Promise<AgentClient> {
     const identity = await pki.issue(name);
@@ -82,6 +101,7 @@ export class TestAmphora {
       { stdio: ['ignore', 'ignore', 'inherit'] },
     );
     this.#client ??= await this.clientNamed('amphorae-controller');
+    this.#connections ??= await this.#connect();
     await this.#untilReady();
     return performance.now() - start;
   }
@@ -98,6 +118,12 @@ export class TestAmphora {
       if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('agent/main.ts\0--config')) return pid;
     }
     throw new Error('the agent does not run');
+  }
+
+  /** haproxy's masters and workers, by their ids inside the amphora. */
+  async haproxyPids(): Promise<string[]> {
+    const output = await this.inDataPlane(['pgrep', '-x', 'haproxy']).catch(() => '');
+    return output.split('\n').filter(Boolean);
   }
 
   /** Kill the agent, do something without it, and wait until process 1 has brought it back. */
@@ -122,16 +148,22 @@ export class TestAmphora {
 
   /** Run a program in the data-plane namespace; its standard output. */
   async inDataPlane(command: string[]): Promise<string> {
-    const enter = ['-t', String(await this.agentPid()), '-m', 'ip', 'netns', 'exec', 'amphora-haproxy'];
+    const enter = ['-t', String(await this.agentPid()), '-m', '-p', 'ip', 'netns', 'exec', 'amphora-haproxy'];
     return (await execute('nsenter', [...enter, ...command])).stdout;
   }
 
   async stop(): Promise<void> {
     await this.#client?.close();
+    await this.#connections?.destroy();
     await this.crash();
     await execute('ip', ['netns', 'delete', this.namespace]).catch(() => {});
     await execute('ip', ['link', 'delete', this.#link]).catch(() => {});
     rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  async #connect(): Promise<Agent> {
+    const identity = await this.pki.issue('amphorae-controller');
+    return new Agent({ connect: { ca: this.pki.ca, ...identity, servername: this.id } });
   }
 
   async #plugManagement(): Promise<void> {
@@ -170,11 +202,9 @@ export class TestAmphora {
   async #untilReady(): Promise<void> {
     for (const deadline = Date.now() + 15_000; ; await sleep(10)) {
       try {
-        await this.client.info(this.target());
+        await this.call('GET', '/');
         return;
       } catch (error) {
-        // It answers, which is enough, when a test has raised the epoch.
-        if ((error as AmphoraeError).code === STALE_EPOCH) return;
         if (Date.now() > deadline) throw error;
       }
     }
