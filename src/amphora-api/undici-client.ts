@@ -60,7 +60,7 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
         cert,
         key: privateKey,
         servername: amphoraId,
-        timeout: CONNECT_MS,
+        timeout: Math.min(CONNECT_MS, options.requestSeconds * 1_000),
         minVersion: 'TLSv1.2',
       },
     });
@@ -132,8 +132,9 @@ async function send(
 ): Promise<Answer> {
   const { method, path, json, text } = request;
   const body = json === undefined ? text : JSON.stringify(json);
+  const signal = AbortSignal.any([target.signal, AbortSignal.timeout(seconds * 1_000)]);
   try {
-    const response = await pool.request({
+    const sent = pool.request({
       method,
       path,
       headers: {
@@ -143,8 +144,9 @@ async function send(
         ...(body !== undefined && { 'content-type': json === undefined ? 'text/plain' : 'application/json' }),
       },
       body: body ?? null,
-      signal: AbortSignal.any([target.signal, AbortSignal.timeout(seconds * 1_000)]),
+      signal,
     });
+    const response = await Promise.race([sent, aborted(signal)]);
     return { status: response.statusCode, body: parseJson(await response.body.text()) };
   } catch (error) {
     const { message } = error as Error;
@@ -156,6 +158,14 @@ async function send(
       },
     );
   }
+}
+
+/** Rejects when the signal is aborted: undici looks at it only once there is a connection. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
 }
 
 function classify(
