@@ -65,7 +65,9 @@ export class Interfaces {
     return this.#serial.run(async () => {
       for (const record of this.#records) {
         try {
-          await this.#configure(record, await this.#findOutside(record.mac_address));
+          const outside = await this.#findOutside(record.mac_address);
+          await this.#moveInside(record, outside);
+          await this.#configure(record, outside);
         } catch (error) {
           this.#parts.log.warn({ err: error, interface: record.name }, 'could not restore an interface');
         }
@@ -127,7 +129,7 @@ export class Interfaces {
     validateInterface(record);
     const outside = await this.#findOutside(record.mac_address);
     const others = this.#records.filter(({ mac_address }) => mac_address !== record.mac_address);
-    await this.#store([...others, record]);
+    await Promise.all([this.#store([...others, record]), this.#moveInside(record, outside)]);
     await this.#configure(record, outside);
   }
 
@@ -140,9 +142,13 @@ export class Interfaces {
     throw new AgentError(404, `No link with MAC ${mac}`, { details: 'No suitable network interface found' });
   }
 
+  async #moveInside(record: InterfaceRecord, outside: string | undefined): Promise<void> {
+    if (outside) await this.#parts.kernel.moveInside(outside, record.name);
+  }
+
+  /** @param outside what the link was called before it was moved; undefined when it was here already */
   async #configure(record: InterfaceRecord, outside: string | undefined): Promise<void> {
     const { kernel, settings } = this.#parts;
-    if (outside) await kernel.moveInside(outside, record.name);
     const keepalived = settings.topology === 'ACTIVE_STANDBY' ? vipAddresses(record) : [];
     await kernel.apply(record.name, planInterface(record, settings.topology), {
       mtu: record.mtu,

@@ -69,9 +69,8 @@ export class KernelInterfaces {
     return links.find(({ address }) => address === mac)?.ifname;
   }
 
-  /** Move a link from the default namespace into the data plane, down and under its new name. */
+  /** Move a link from the default namespace into the data plane, under its new name; it arrives down. */
   async moveInside(outsideName: string, name: string): Promise<void> {
-    await run(this.#ip, ['link', 'set', 'dev', outsideName, 'down']);
     await run(this.#ip, ['link', 'set', 'dev', outsideName, 'netns', this.#namespace.name, 'name', name]);
   }
 
