@@ -36,6 +36,8 @@ export class HaproxyInstance {
   readonly #master: MasterSocket;
   readonly #serial = new Serial();
   readonly #statsSocket: string;
+  /** What this agent itself made haproxy run; unknown for one that it adopted. */
+  #inForce: string | undefined;
 
   constructor(loadBalancerId: string, parts: HaproxyParts) {
     const { settings, namespace, log } = parts;
@@ -77,12 +79,16 @@ export class HaproxyInstance {
   }
 
   /**
-   * Store a configuration, once haproxy has checked it.
+   * Store a configuration, once haproxy has checked it. Resolves with whether haproxy runs with this very one already.
    * @throws AgentError 400 with haproxy's words; what was stored before stays
    */
-  upload(config: string): Promise<void> {
+  upload(config: string): Promise<{ inForce: boolean }> {
     return this.#serial.run(async () => {
       const { namespace, settings } = this.#parts;
+      if (this.#inForce === config && this.#daemon.running) {
+        await writeAtomically(this.#config, config);
+        return { inForce: true };
+      }
       await mkdir(this.#directory, { recursive: true, mode: 0o755 });
       const candidate = `${this.#config}.new`;
       await writeAtomically(candidate, config);
@@ -94,6 +100,7 @@ export class HaproxyInstance {
         throw new AgentError(400, 'Invalid request', { details: error.output, cause: error });
       }
       await rename(candidate, this.#config);
+      return { inForce: false };
     });
   }
 
@@ -155,7 +162,12 @@ export class HaproxyInstance {
       if (await this.#goBack()) await this.#startDaemon();
       throw new AgentError(500, 'Error starting haproxy', { details, cause: error });
     }
+    await this.#markRunning();
+  }
+
+  async #markRunning(): Promise<void> {
     await copyFile(this.#config, this.#running);
+    this.#inForce = await this.config();
   }
 
   #startDaemon(): Promise<void> {
@@ -174,6 +186,7 @@ export class HaproxyInstance {
   }
 
   async #stop(): Promise<void> {
+    this.#inForce = undefined;
     await this.#adopt();
     await rm(this.#running, { force: true });
     await this.#daemon.stop();
@@ -200,7 +213,7 @@ export class HaproxyInstance {
       return served.every((serving, index) => serving === index < fresh.length) || undefined;
     });
     if (reloaded) {
-      await copyFile(this.#config, this.#running);
+      await this.#markRunning();
       return;
     }
     await this.#goBack();

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { IN_FORCE_HEADER } from '../../src/amphora-api/headers.ts';
 import type { Route } from '../app.ts';
 import { AgentError, parseRequest } from '../errors.ts';
 import type { Haproxies } from '../haproxy/haproxies.ts';
@@ -16,8 +17,10 @@ export function haproxyRoutes(haproxies: Haproxies, interfaces: Pick<Interfaces,
       async (context) => {
         parseRequest(Id, context.req.param('amphora'), 'amphora');
         const config = await context.req.text();
-        await haproxies.of(parseRequest(Id, context.req.param('id'), 'loadbalancer')).upload(config);
+        const instance = haproxies.of(parseRequest(Id, context.req.param('id'), 'loadbalancer'));
+        const { inForce } = await instance.upload(config);
         setEtag(context, config);
+        context.header(IN_FORCE_HEADER, String(inForce));
         return context.json(OK, 202);
       },
     ],

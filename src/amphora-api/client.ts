@@ -23,8 +23,11 @@ export interface AgentClient {
   /** Already plugged (409) is success. */
   plugVip(target: AgentTarget, vip: string, body: PlugVip): Promise<void>;
   plugNetwork(target: AgentTarget, body: PlugNetwork): Promise<void>;
-  /** Store a configuration that haproxy accepts; the running one is untouched until `startHaproxy`. */
-  uploadHaproxy(target: AgentTarget, loadBalancerId: string, config: string): Promise<void>;
+  /**
+   * Store a configuration that haproxy accepts; the running one is untouched until `reloadHaproxy`. Resolves with
+   * whether haproxy runs with this very configuration already.
+   */
+  uploadHaproxy(target: AgentTarget, loadBalancerId: string, config: string): Promise<{ inForce: boolean }>;
   /** Start haproxy with the stored configuration, or reload it seamlessly when it runs. */
   reloadHaproxy(target: AgentTarget, loadBalancerId: string): Promise<void>;
   /** Stop haproxy and remove its configuration; success when there is none. */

@@ -3,7 +3,7 @@ import { Pool } from 'undici';
 import type { z } from 'zod';
 import { type AmphoraeError, TerminalError, TransientError } from '../model/errors.ts';
 import type { AgentClient, AgentTarget } from './client.ts';
-import { AGENT_PORT, EPOCH_HEADER, STALE_EPOCH } from './headers.ts';
+import { AGENT_PORT, EPOCH_HEADER, IN_FORCE_HEADER, STALE_EPOCH } from './headers.ts';
 import { AmphoraDetails, AmphoraInfo } from './info.ts';
 
 export interface AgentClientOptions {
@@ -28,6 +28,7 @@ interface AgentRequest {
 
 interface Answer {
   status: number;
+  headers: Record<string, string | string[] | undefined>;
   /** undefined when the body is not JSON. */
   body: Record<string, unknown> | undefined;
 }
@@ -108,8 +109,11 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
     plugVip: (target, vip, json) =>
       tell(target, { method: 'POST', path: `/1.0/plug/vip/${vip}`, json, also: 409 }),
     plugNetwork: (target, json) => tell(target, { method: 'POST', path: '/1.0/plug/network', json }),
-    uploadHaproxy: (target, id, text) =>
-      tell(target, { method: 'PUT', path: `/1.0/loadbalancer/${target.amphoraId}/${id}/haproxy`, text }),
+    async uploadHaproxy(target, id, text) {
+      const path = `/1.0/loadbalancer/${target.amphoraId}/${id}/haproxy`;
+      const { headers } = await call(target, { method: 'PUT', path, text });
+      return { inForce: headers[IN_FORCE_HEADER] === 'true' };
+    },
     reloadHaproxy: (target, id) => tell(target, { method: 'PUT', path: `/1.0/loadbalancer/${id}/reload` }),
     deleteHaproxy: (target, id) =>
       tell(target, { method: 'DELETE', path: `/1.0/listeners/${id}`, also: 404 }),
@@ -147,7 +151,11 @@ async function send(
       signal,
     });
     const response = await Promise.race([sent, aborted(signal)]);
-    return { status: response.statusCode, body: parseJson(await response.body.text()) };
+    return {
+      status: response.statusCode,
+      headers: response.headers,
+      body: parseJson(await response.body.text()),
+    };
   } catch (error) {
     const { message } = error as Error;
     throw new TransientError(

@@ -66,4 +66,7 @@ function report(error: unknown): number {
   return usage ? 2 : 1;
 }
 
+// Whoever reads our output may leave early (`| head`); what we began must still be finished, and cleaned up.
+process.stdout.on('error', () => {});
+
 process.exitCode = await main(process.argv.slice(2)).catch(report);

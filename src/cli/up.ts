@@ -3,7 +3,7 @@ import { TerminalError } from '../model/errors.ts';
 import type { Command } from './command.ts';
 import { aborted, terminationSignal } from './termination.ts';
 import { lockDataDirectory } from './up/data-directory.ts';
-import { recordSettings } from './up/recorded-settings.ts';
+import { settleSettings } from './up/recorded-settings.ts';
 import { supervise } from './up/supervisor.ts';
 
 /** `up` gives these to each of its controllers. */
@@ -26,20 +26,21 @@ export const command: Command = {
  * Rejects when the control plane does not come up; nothing of it runs any more then.
  */
 export async function runUp(
-  config: Config,
+  wanted: Config,
   signal: AbortSignal,
   ready: (url: string) => void,
 ): Promise<void> {
-  if (config.provider === 'netns' && process.getuid?.() !== 0) {
-    throw new TerminalError('not_root', 'network namespaces need root: run as root, or try --provider noop');
-  }
-  const lock = await lockDataDirectory(config.data_dir);
+  const say = (text: string) => void process.stderr.write(`amphorae: ${text}\n`);
+  const lock = await lockDataDirectory(wanted.data_dir);
   try {
-    recordSettings(config);
-    const system = await supervise(config, {
-      signal,
-      say: (text) => process.stderr.write(`amphorae: ${text}\n`),
-    });
+    const config = settleSettings(wanted, say);
+    if (config.provider === 'netns' && process.getuid?.() !== 0) {
+      throw new TerminalError(
+        'not_root',
+        'network namespaces need root: run as root, or try --provider noop',
+      );
+    }
+    const system = await supervise(config, { signal, say });
     ready(system.url);
     await aborted(signal);
     await system.stop();

@@ -16,8 +16,8 @@ export function pushConfig({ db, provider: { agent } }: EffectDependencies) {
     if (config === undefined) {
       await agent.deleteHaproxy(target, graph.id);
     } else {
-      await agent.uploadHaproxy(target, graph.id, config);
-      await agent.reloadHaproxy(target, graph.id);
+      const { inForce } = await agent.uploadHaproxy(target, graph.id, config);
+      if (!inForce) await agent.reloadHaproxy(target, graph.id);
     }
     const keepalived = renderKeepalived(graph, amphora);
     if (keepalived !== undefined) {

@@ -1,5 +1,6 @@
 // timeout: 180
 import { execFileSync } from 'node:child_process';
+import { sql } from 'kysely';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ask, type Stand, startStand, webListener } from '../support/stand.ts';
@@ -149,7 +150,7 @@ scenario(
     assert.is((await add(holder)).provisioning_status, 'ACTIVE');
     const failed = await add(late);
     assert.is(failed.provisioning_status, 'ERROR');
-    assert.match(JSON.stringify(failed['provisioning_error']), /no_vf_left/);
+    assert.match(JSON.stringify(failed), /no_vf_left/);
     const memberPorts = await stand.db
       .selectFrom('netns_ports')
       .select('name')
@@ -198,7 +199,7 @@ async function statesOf(loadBalancerId: string): Promise<string[]> {
     .innerJoin('actors', 'actors.id', 'actor_events.actor_id')
     .select('actor_events.to_state as state')
     .where('actors.kind', '=', 'amphora')
-    .where((eb) => eb(eb.ref('actors.input', '->>').key('loadBalancerId'), '=', loadBalancerId))
+    .where(sql<string>`actors.input->>'loadBalancerId'`, '=', loadBalancerId)
     .orderBy('actor_events.seq')
     .execute();
   return rows.map(({ state }) => state);

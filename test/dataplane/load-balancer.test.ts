@@ -28,9 +28,12 @@ const url = (port = 80) => `http://${balancer.vip_address}:${port}/`;
 
 test('traffic is balanced over both members, over IPv4 and IPv6', async () => {
   assert.is(balancer.provisioning_status, 'ACTIVE');
-  for (const target of [url(), `http://[${vip6}]/`]) {
+  for (const [target, from] of [
+    [url(), '192.0.2.210'],
+    [`http://[${vip6}]/`, '2001:db8:5::d2'],
+  ] as const) {
     const answers: (string | undefined)[] = [];
-    for (let index = 0; index < 10; index += 1) answers.push(await ask(stand.client, target));
+    for (let index = 0; index < 10; index += 1) answers.push(await ask(stand.client, target, from));
     assert.equal(answers.filter((each) => each === 'member-1').length, 5, target);
     assert.equal(answers.filter((each) => each === 'member-2').length, 5, target);
   }

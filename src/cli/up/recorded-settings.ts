@@ -13,13 +13,23 @@ const RECORDED: SettingName[] = [
   'netns_bridge_prefix',
 ];
 
-/** Write down with which settings `up` works in its data directory, so that `down` needs to be told only that. */
-export function recordSettings(config: Config): void {
-  const recorded = Object.fromEntries(RECORDED.map((name) => [name, config[name]]));
-  writeFileSync(join(config.data_dir, SETTINGS_FILE), `${JSON.stringify(recorded, null, 2)}\n`);
+/**
+ * The configuration with which to work in its data directory: the first `up` there decides the settings that name
+ * things outside it, because another bridge would not find the amphorae on the old one, and `down` is told only the
+ * directory. Every setting that is given otherwise now is told to `say`.
+ */
+export function settleSettings(config: Config, say: (text: string) => void): Config {
+  const recorded = recordedSettings(config.data_dir);
+  const settled = { ...config, ...recorded };
+  for (const name of RECORDED.filter((each) => settled[each] !== config[each])) {
+    say(`keeping ${name} ${settled[name]}, with which ${config.data_dir} was made, until \`amphorae down\``);
+  }
+  const values = Object.fromEntries(RECORDED.map((name) => [name, settled[name]]));
+  writeFileSync(join(config.data_dir, SETTINGS_FILE), `${JSON.stringify(values, null, 2)}\n`);
+  return settled;
 }
 
-/** What `recordSettings` wrote; nothing where `up` never came that far. */
+/** What `settleSettings` wrote; nothing where there was no `up` yet. */
 export function recordedSettings(dataDir: string): Partial<Config> {
   try {
     return JSON.parse(readFileSync(join(dataDir, SETTINGS_FILE), 'utf8')) as Partial<Config>;

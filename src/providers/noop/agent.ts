@@ -12,8 +12,9 @@ export interface NoopAmphora {
   vip?: string;
   /** MAC addresses of plugged ports. */
   plugged: Set<string>;
+  /** SHA-256 of the uploaded configuration, and of the one that was started. */
+  haproxy?: { hash: string; running?: string | undefined };
   /** SHA-256 of the uploaded configuration; `running` once it was started. */
-  haproxy?: { hash: string; running: boolean };
   keepalived?: { hash: string; running: boolean };
   securityGroup?: SecurityGroup;
 }
@@ -73,15 +74,22 @@ export class NoopAgent implements AgentClient {
     this.#admit('plugNetwork', target).plugged.add(parse(PlugNetwork, body).mac_address);
   }
 
-  async uploadHaproxy(target: AgentTarget, _loadBalancerId: string, config: string): Promise<void> {
+  async uploadHaproxy(
+    target: AgentTarget,
+    _loadBalancerId: string,
+    config: string,
+  ): Promise<{ inForce: boolean }> {
     const amphora = this.#admit('uploadHaproxy', target);
-    amphora.haproxy = { hash: sha256(config), running: amphora.haproxy?.running ?? false };
+    const hash = sha256(config);
+    const inForce = amphora.haproxy?.running === hash;
+    amphora.haproxy = { hash, running: amphora.haproxy?.running };
+    return { inForce };
   }
 
   async reloadHaproxy(target: AgentTarget): Promise<void> {
     const { haproxy } = this.#admit('reloadHaproxy', target);
     if (!haproxy) throw new TerminalError('agent_refused', 'haproxy has no configuration yet');
-    haproxy.running = true;
+    haproxy.running = haproxy.hash;
   }
 
   async deleteHaproxy(target: AgentTarget): Promise<void> {
