@@ -36,8 +36,11 @@ export class HaproxyInstance {
   readonly #master: MasterSocket;
   readonly #serial = new Serial();
   readonly #statsSocket: string;
-  /** What this agent itself made haproxy run; unknown for one that it adopted. */
-  #inForce: string | undefined;
+  /**
+   * What this agent itself made that process run; unknown for one that it adopted. A haproxy that was started again
+   * after its death may have read a newer file.
+   */
+  #inForce: { config: string | undefined; pid: number | undefined } | undefined;
 
   constructor(loadBalancerId: string, parts: HaproxyParts) {
     const { settings, namespace, log } = parts;
@@ -85,7 +88,7 @@ export class HaproxyInstance {
   upload(config: string): Promise<{ inForce: boolean }> {
     return this.#serial.run(async () => {
       const { namespace, settings } = this.#parts;
-      if (this.#inForce === config && this.#daemon.running) {
+      if (this.#inForce?.config === config && this.#inForce.pid === this.#daemon.pid) {
         await writeAtomically(this.#config, config);
         return { inForce: true };
       }
@@ -111,6 +114,7 @@ export class HaproxyInstance {
   reload(): Promise<void> {
     return this.#serial.run(async () => {
       if ((await this.config()) === undefined) throw new AgentError(404, 'Listener Not Found');
+      this.#inForce = undefined;
       if (await this.#adopt()) await this.#replaceWorkers();
       else await this.#start();
     });
@@ -167,7 +171,7 @@ export class HaproxyInstance {
 
   async #markRunning(): Promise<void> {
     await copyFile(this.#config, this.#running);
-    this.#inForce = await this.config();
+    this.#inForce = { config: await this.config(), pid: this.#daemon.pid };
   }
 
   #startDaemon(): Promise<void> {

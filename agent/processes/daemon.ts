@@ -47,7 +47,12 @@ export class Daemon {
   }
 
   get running(): boolean {
-    return this.#process !== undefined && isAlive(this.#process);
+    return this.pid !== undefined;
+  }
+
+  /** Its process id while it runs. */
+  get pid(): number | undefined {
+    return this.#process && isAlive(this.#process) ? this.#process.pid : undefined;
   }
 
   /**
@@ -87,8 +92,9 @@ export class Daemon {
 
   /** @throws Error when it does not run */
   signal(signal: NodeJS.Signals): void {
-    if (!this.#process || !isAlive(this.#process)) throw new Error(`${this.#options.name} is not running`);
-    process.kill(this.#process.pid, signal);
+    const { pid } = this;
+    if (pid === undefined) throw new Error(`${this.#options.name} is not running`);
+    process.kill(pid, signal);
   }
 
   /** End it for good: TERM, and KILL after 5 s. Success when it does not run. */

@@ -198,6 +198,21 @@ test('haproxy comes back when it is killed', async () => {
   assert.not(killed.some((pid) => alive.includes(pid)));
 });
 
+test('a configuration counts as in force only while the haproxy that serves it lives', async () => {
+  const upload = (text: string) => amphora.client.uploadHaproxy(amphora.target(), LOAD_BALANCER, text);
+  await upload(config);
+  await amphora.client.reloadHaproxy(amphora.target(), LOAD_BALANCER);
+  assert.equal(await upload(config), { inForce: true });
+
+  // It dies after an upload that nobody has asked to load, and comes back with that one.
+  assert.equal(await upload(config.replace('string served', 'string other')), { inForce: false });
+  await amphora.inDataPlane(['kill', '-KILL', ...(await amphora.haproxyPids())]);
+  await within(5, async () => (await served()) === 'other');
+  assert.equal(await upload(config), { inForce: false });
+  await amphora.client.reloadHaproxy(amphora.target(), LOAD_BALANCER);
+  assert.is(await served(), 'served');
+});
+
 test('keepalived takes the VIPs that its configuration names, and gives them up', async () => {
   await amphora.client.uploadKeepalived(amphora.target(), keepalivedConfig);
   await amphora.client.reloadKeepalived(amphora.target());
