@@ -32,7 +32,6 @@ let member: Namespace;
 const config = `global
   daemon
   user nobody
-  stats socket /tmp/amphorae-agent-${suffix}.sock mode 0600 level user
 defaults
   mode http
   timeout connect 2s
