@@ -206,10 +206,7 @@ export function loadConfig(
       [`option --${name.replaceAll('_', '-')}`, options[name as SettingName]],
       [`environment variable ${variable}`, environment[variable]],
       [String(path), file[name]],
-      [
-        'environment variable DATABASE_URL',
-        name === 'database_url' ? environment.DATABASE_URL : undefined,
-      ],
+      ['environment variable DATABASE_URL', name === 'database_url' ? environment.DATABASE_URL : undefined],
     ];
     const [source, value] = sources.find(([, given]) => given !== undefined) ?? ['default', fallback];
     const parsed = schema.safeParse(value);
