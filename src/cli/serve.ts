@@ -2,7 +2,7 @@ import pino from 'pino';
 import { TerminalError } from '../model/errors.ts';
 import type { Command } from './command.ts';
 import { createController } from './serve/controller.ts';
-import { untilSignal } from './serve/signal.ts';
+import { aborted, terminationSignal } from './termination.ts';
 
 export const command: Command = {
   description:
@@ -27,10 +27,11 @@ export const command: Command = {
         'name the database in --database-url and the broker in --nats-url; `amphorae up` brings its own',
       );
     }
+    const termination = terminationSignal();
     const log = pino({ level: config.log_level });
     const controller = await createController(config, log);
     process.stdout.write(`ready ${controller.url ?? 'controller'}\n`);
-    await untilSignal();
+    await aborted(termination);
     log.info('draining');
     await controller.close();
     return 0;

@@ -24,8 +24,8 @@ export function createEffects(dependencies: EffectDependencies): Effects {
   const boot: RetryPolicy = {
     attempts: Number.POSITIVE_INFINITY,
     deadlineMs: config.boot_deadline_seconds * 1000,
-    backoffMs: 100,
-    maxBackoffMs: 2_000,
+    backoffMs: 50,
+    maxBackoffMs: 250,
   };
   return {
     allocateVip: { run: allocateVip(dependencies), retry: provider },

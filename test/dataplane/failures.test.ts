@@ -51,7 +51,7 @@ scenario('no VF left: ERROR for the one that came late, and the first goes on se
   ];
   const first = await stand.create({ flavor_id: sriov, listeners });
   assert.is(first.provisioning_status, 'ACTIVE');
-  assert.is(first['vip_vnic_type'], 'direct');
+  assert.is(first.vip_vnic_type, 'direct');
   const second = await stand.create({ flavor_id: sriov, listeners });
   assertFailed(second, 'no_vf_left', /VF/);
   assert.is(await ask(stand.client, `http://${first.vip_address}/`), 'member-1');
@@ -108,7 +108,7 @@ scenario(
       assert.is((await stand.settled(balancer.id)).provisioning_status, 'ACTIVE');
       assert.is((await show('listeners', listener)).provisioning_status, 'ERROR');
       assert.match(
-        JSON.stringify((await show('listeners', listener))['provisioning_error']),
+        JSON.stringify((await show('listeners', listener)).provisioning_error),
         /agent_unreachable/,
       );
       assert.ok(await ask(stand.client, `http://${balancer.vip_address}/`));
@@ -131,13 +131,13 @@ scenario(
     const holder = await stand.create({ flavor_id: sriov, listeners });
     const late = await stand.create({ flavor_id: sriov, listeners });
     const add = async (balancer: LoadBalancer) => {
-      const pools = balancer['pools'] as { id: string }[];
+      const pools = balancer.pools as { id: string }[];
       const path = `/v2.0/lbaas/pools/${pools[0]?.id}/members`;
       const { member } = await stand.system.api<{ member: { id: string } }>('POST', path, {
         member: {
           address: '203.0.113.77',
           protocol_port: 80,
-          subnet_id: network['subnet_id'],
+          subnet_id: network.subnet_id,
           request_sriov: true,
         },
       });
@@ -162,13 +162,13 @@ scenario(
     assert.is((await stand.settled(late.id)).provisioning_status, 'ACTIVE');
     await stand.remove(late.id);
     await stand.remove(holder.id);
-    await stand.system.api('DELETE', `/v2.0/amphorae/networks/${network['network_id']}`);
+    await stand.system.api('DELETE', `/v2.0/amphorae/networks/${network.network_id}`);
   },
 );
 
 function assertFailed(balancer: LoadBalancer, code: string | undefined, message: RegExp): void {
   assert.is(balancer.provisioning_status, 'ERROR');
-  const error = balancer['provisioning_error'] as { code: string; message: string };
+  const error = balancer.provisioning_error as { code: string; message: string };
   if (code) assert.is(error.code, code, error.message);
   assert.match(error.message, message, error.message);
 }

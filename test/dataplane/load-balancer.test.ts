@@ -20,7 +20,7 @@ test.before(async () => {
     listeners: [webListener(stand, { name: 'web', allowed_cidrs: ['192.0.2.128/25', '2001:db8:5::d0/124'] })],
   });
   [amphora] = (await amphoraeOf(stand, balancer.id)) as [typeof amphora];
-  vip6 = (balancer['additional_vips'] as { ip_address: string }[])[0]?.ip_address ?? '';
+  vip6 = (balancer.additional_vips as { ip_address: string }[])[0]?.ip_address ?? '';
 });
 test.after(() => stand?.stop());
 

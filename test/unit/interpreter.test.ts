@@ -86,7 +86,7 @@ test('a timer fires as the event that was stored with it', () => {
 
 test('entering a state again starts its effect under a new token and arms its timer anew', () => {
   const again = next(next(newborn, 'amphorae.start'), 'AGAIN');
-  assert.is(again.effects['push']?.token, 2);
+  assert.is(again.effects.push?.token, 2);
   assert.equal(again.startedEffects, ['push']);
   assert.equal(again.stoppedEffects, ['push']);
   assert.is(again.armedTimers.length, 1);
@@ -95,7 +95,7 @@ test('entering a state again starts its effect under a new token and arms its ti
 test('a state that is only passed through does not keep the next one from starting its effect', () => {
   const passed = next(next(next(newborn, 'amphorae.start'), 'GO'), 'AGAIN');
   assert.is(passed.state, 'working');
-  assert.is(passed.effects['push']?.token, 3);
+  assert.is(passed.effects.push?.token, 3);
 });
 
 test('an event that the chart does not know is said to be unhandled and changes nothing', () => {

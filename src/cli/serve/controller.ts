@@ -16,6 +16,7 @@ import { serveApi } from '../../http/server.ts';
 import { machinesWith } from '../../machines/registry.ts';
 import { openDatabase } from '../../store/database.ts';
 import { compileRowChanges } from '../../store/row-changes.ts';
+import { keepHouse } from './housekeeping.ts';
 import { openProvider } from './provider.ts';
 
 /** One process of the control plane: the REST API, a node that runs actors, or both. */
@@ -66,6 +67,7 @@ export async function createController(config: Config, log: Logger): Promise<Con
       );
       await runtime.start();
       closers.push(() => runtime.close());
+      closers.push(keepHouse({ db: database.db, network: provider.network, log }));
     }
 
     let url: string | undefined;

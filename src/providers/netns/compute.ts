@@ -16,6 +16,7 @@ import { findPort, lockPort, selectPorts } from './ports.ts';
 import { initsOf, killProcessesIn } from './processes.ts';
 import { startServerProcess } from './server-process.ts';
 import {
+  codeCacheDirectory,
   directoryOf,
   findServer,
   lockServer,
@@ -160,6 +161,7 @@ export class NetnsCompute implements Compute {
       {
         namespace: namespaceOf(server),
         directory: directoryOf(config.data_dir, server),
+        codeCache: codeCacheDirectory(config.data_dir),
         hostname: server.name,
         files: withBindAddress(files, server.managementAddress),
         command,

@@ -24,6 +24,8 @@ export interface ServerProcess {
   namespace: string;
   /** Directory on the host: `state` becomes the amphora's /var/lib/octavia, `agent.log` gets its output. */
   directory: string;
+  /** Directory on the host for compiled code. */
+  codeCache: string;
   hostname: string;
   /** Absolute path below /etc/octavia -> content. */
   files: Record<string, string>;
@@ -49,7 +51,7 @@ export async function startServerProcess(server: ServerProcess, signal: AbortSig
       ['netns', 'exec', server.namespace, ...isolated, BOOT, server.hostname, ...server.command],
       {
         cwd: state,
-        env: ENVIRONMENT,
+        env: { ...ENVIRONMENT, NODE_COMPILE_CACHE: server.codeCache },
         stdio: ['pipe', log.fd, log.fd, 'pipe'],
         detached: true,
       },
