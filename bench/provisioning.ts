@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { cpus } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { RestClient } from '../src/cli/rest-client.ts';
-import { type System, startSystem } from '../test/support/system.ts';
+import { type LoadBalancer, type System, startSystem } from '../test/support/system.ts';
 import { commitFloor, namespaceFloor } from './floor.ts';
 import { cpuMilliseconds } from './process-time.ts';
 import { percentiles } from './statistics.ts';
