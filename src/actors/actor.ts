@@ -1,8 +1,10 @@
 import type { AnyStateMachine } from 'xstate';
 import type { Envelope } from './bus.ts';
 import type { EffectResult } from './effect-runner.ts';
-import { type ActorEvent, effectDone, effectFailed, interpret, type Outcome } from './interpreter.ts';
-import type { ActorId, ActorRow, ActorStore, Cause, StoredTimer } from './store.ts';
+import { type ActorEvent, effectDone, effectFailed, interpret, type Outcome, rerun } from './interpreter.ts';
+import { RESUME } from './mailbox.ts';
+import type { ActorId, ActorRow, ActorStore, Cause, Commit, StoredTimer } from './store.ts';
+import { readStored } from './stored-snapshot.ts';
 
 /** How many waiting messages of one actor are held in memory; the others wait as rows. */
 const MAILBOX_IN_MEMORY = 64;
@@ -14,6 +16,9 @@ type Delivery =
   | { from: 'message'; envelope: Envelope }
   | { from: 'timer'; timer: StoredTimer }
   | { from: 'effect'; effectId: string; token: number; result: EffectResult };
+
+/** An event taken by the chart, as it is to be committed. */
+type Step = Pick<Commit, 'event' | 'outcome' | 'deadLetter'>;
 
 /** What an actor needs of its node. */
 export interface ActorHost {
@@ -28,6 +33,8 @@ export interface ActorHost {
   fenced(partition: number): void;
   /** An event that the actor cannot process was set aside. */
   buried(actor: ActorId, event: ActorEvent, error: unknown): void;
+  /** The actor itself cannot be read or go on: set it aside. */
+  quarantine(actor: ActorRow, error: unknown, epoch: number): Promise<void>;
   /** The store could not be asked: call `again` in a while. */
   postponed(actor: ActorId, error: unknown, again: () => void): void;
   /** The chart does not know the event in this state. */
@@ -118,33 +125,36 @@ export class Actor {
 
   async #process(delivery: Delivery): Promise<void> {
     for (let conflicts = 0; conflicts <= MAX_CONFLICTS; conflicts++) {
-      const row = this.#row ?? (await this.#host.store.load(this.id));
-      this.#row = row;
-      const { event, cause } = read(delivery);
-      if (row === undefined || row.done || row.quarantined !== null) {
-        return this.#refuse(row, delivery);
+      const stored = this.#row ?? (await this.#host.store.load(this.id));
+      if (stored === undefined || stored.done || stored.quarantined !== null) {
+        return this.#refuse(stored, delivery);
       }
-      if (cause.from === 'effect' && row.effects[cause.effectId]?.token !== cause.token) return;
-
+      const { event: received, cause } = read(delivery);
       const epoch = this.#host.epochOf(this.partition);
       if (epoch === undefined) return;
-      let outcome: Outcome;
+      let row: ActorRow;
+      let step: Step;
       try {
-        outcome = interpret(this.#host.machineOf(this.id), row, event);
+        row = this.#row ?? readStored(this.#host.machineOf(this.id), stored);
+        this.#row = row;
+        if (cause.from === 'effect' && row.effects[cause.effectId]?.token !== cause.token) return;
+        step = this.#take(row, received);
       } catch (error) {
-        return this.#bury(delivery, event, error);
+        this.#row = undefined;
+        return this.#host.quarantine(stored, error, epoch);
       }
+      const { event, outcome, deadLetter } = step;
       const committed = await this.#host.store.commit({
         actor: row,
-        event,
         cause,
-        outcome,
+        ...step,
         node: this.#host.node,
         epoch,
       });
       switch (committed.result) {
         case 'committed':
           this.#row = advance(row, outcome);
+          if (deadLetter) this.#host.buried(this.id, received, deadLetter.error);
           if (!outcome.handled) this.#host.unhandled(row, event);
           return this.#host.committed(this.#row, outcome, committed.sent, epoch);
         case 'duplicate':
@@ -161,10 +171,30 @@ export class Actor {
     throw new Error(`${this.id.kind} ${this.id.id} changed under ${MAX_CONFLICTS} commits in a row`);
   }
 
-  /** The chart could not take the event: set it aside, or it would come again for ever. */
-  async #bury(delivery: Delivery, event: ActorEvent, error: unknown): Promise<void> {
-    if (delivery.from === 'message') await this.#host.store.bury(delivery.envelope, String(error));
-    this.#host.buried(this.id, event, error);
+  /**
+   * What the chart makes of an event. One that makes it throw would come again for ever: it becomes a dead letter, and
+   * the chart learns of it by POISONED.
+   * @throws whatever the chart throws on POISONED too
+   */
+  #take(row: ActorRow, event: ActorEvent): Step {
+    const machine = this.#host.machineOf(this.id);
+    if (event.type === RESUME.type && row.snapshot !== null) {
+      return { event, outcome: rerun(machine, { ...row, snapshot: row.snapshot }) };
+    }
+    try {
+      return { event, outcome: interpret(machine, row, event) };
+    } catch (error) {
+      const message = `${event.type} could not be processed: ${String(error)}`;
+      const poisoned = {
+        type: 'POISONED',
+        error: { kind: 'terminal', code: 'poisoned', message },
+      };
+      return {
+        event: poisoned,
+        outcome: interpret(machine, row, poisoned),
+        deadLetter: { event, error: String(error) },
+      };
+    }
   }
 
   /** Messages to an actor that has ended, or never was, are of no use to anyone. A quarantined one keeps its rows. */

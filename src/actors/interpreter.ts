@@ -76,8 +76,30 @@ export function interpret(machine: AnyStateMachine, actor: ActorState, event: Ac
     spawned: [],
     rowChanges: [],
   };
+  // An error that no state of the chart takes up ends it, which no load balancer can afford.
+  if (after.status === 'error') throw after.error;
   for (const action of actions) collect(outcome, action, actor.version + 1);
   return outcome;
+}
+
+/** No transition: the actor stays as it is, and all its effects are started, those that run already excepted. */
+export function rerun(machine: AnyStateMachine, actor: ActorState & { snapshot: object }): Outcome {
+  const state = stateName(restore(machine, actor.snapshot).value);
+  return {
+    snapshot: actor.snapshot,
+    state,
+    previousState: state,
+    handled: true,
+    done: false,
+    effects: actor.effects,
+    startedEffects: Object.keys(actor.effects),
+    stoppedEffects: [],
+    armedTimers: [],
+    disarmedTimers: [],
+    messages: [],
+    spawned: [],
+    rowChanges: [],
+  };
 }
 
 /** Read one action of a transition. The names and parameters are XState's; a contract test pins them. */
@@ -121,9 +143,14 @@ function collect(outcome: Outcome, action: { type: string; params?: unknown }, v
   }
 }
 
-/** A snapshot as the chart sees it, out of a stored one. */
+/** A snapshot as the chart sees it, out of a stored one. @throws an error when it does not fit the chart */
 export function restore(machine: AnyStateMachine, snapshot: object): AnyMachineSnapshot {
-  return createActor(machine, { snapshot: snapshot as never, input: undefined as never }).getSnapshot();
+  const restored = createActor(machine, {
+    snapshot: snapshot as never,
+    input: undefined as never,
+  }).getSnapshot();
+  if (restored.status === 'error') throw restored.error;
+  return restored;
 }
 
 /** `{ updating: 'configSync' }` as `updating.configSync`. */

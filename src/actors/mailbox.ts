@@ -8,6 +8,9 @@ import { XSTATE_VERSION } from './versions.ts';
 /** First event of every actor: processing it takes the initial transition of its machine. */
 export const START = { type: 'amphorae.start' } as const;
 
+/** Brings an actor's effects back, as a node does that takes its partition over. Charts never see it. */
+export const RESUME = { type: 'amphorae.resume' } as const;
+
 /**
  * The way into the actor system for code outside it. A message becomes a row in the caller's own transaction, so it is
  * sent exactly when that commits; `publish` afterwards only makes it fast.

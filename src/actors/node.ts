@@ -9,6 +9,7 @@ import { EffectRunner } from './effect-runner.ts';
 import type { ActorEvent, Outcome } from './interpreter.ts';
 import { Leases } from './leases.ts';
 import type { ActorId, ActorRow, ActorStore } from './store.ts';
+import { readStored } from './stored-snapshot.ts';
 import { Timers } from './timers.ts';
 
 export interface NodeOptions {
@@ -124,6 +125,16 @@ export class Node implements ActorHost {
     this.#parts.log.error({ actor, event: event.type, err: error }, 'event set aside as a dead letter');
   }
 
+  async quarantine(actor: ActorRow, error: unknown, epoch: number): Promise<void> {
+    const reason = error instanceof Error ? error.message : String(error);
+    await this.store.quarantine(actor, reason, this.node, epoch);
+    await this.#effects.stopActor({ kind: actor.kind, id: actor.id });
+    this.#parts.log.error(
+      { actor: `${actor.kind}/${actor.id}`, reason },
+      'actor quarantined; `amphorae actors resume` after the cause is gone',
+    );
+  }
+
   postponed(actor: ActorId, error: unknown, again: () => void): void {
     this.#parts.log.warn({ actor, err: error }, 'event postponed: the store could not be reached');
     this.#parts.clock.after(this.#options.sweepMs, again);
@@ -208,7 +219,14 @@ export class Node implements ActorHost {
 
   /** Run again what the previous owner had started and not finished. */
   async #resume(partition: number, epoch: number): Promise<void> {
-    for (const row of await this.store.busy(partition)) {
+    for (const stored of await this.store.busy(partition)) {
+      let row: ActorRow;
+      try {
+        row = readStored(this.machineOf(stored), stored);
+      } catch (error) {
+        await this.quarantine(stored, error, epoch);
+        continue;
+      }
       this.#actor(row, partition, row);
       for (const effectId of Object.keys(row.effects)) this.#startEffect(row, effectId, epoch);
     }

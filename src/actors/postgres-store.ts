@@ -12,6 +12,8 @@ import { XSTATE_VERSION } from './versions.ts';
 /** Says row changes in SQL: common table expressions that act only where `guard` has a row. */
 export type RowChangeCompiler = (changes: RowChange[], parameters: Parameters, guard: string) => string[];
 
+type DeadLetter = NonNullable<Commit['deadLetter']>;
+
 /** The runtime's store in PostgreSQL. */
 export class PostgresActorStore implements ActorStore {
   readonly #pool: pg.Pool;
@@ -64,6 +66,7 @@ export class PostgresActorStore implements ActorStore {
            ${p.add(outcome.state)}, ${p.json(summary(commit))}, ${p.add(outcome.handled, 'boolean')} FROM advanced`,
       ],
     ];
+    if (commit.deadLetter) parts.push(['buried', this.#buried(commit, commit.deadLetter, p)]);
     if (outcome.spawned.length > 0) {
       parts.push([
         'spawned',
@@ -128,6 +131,14 @@ export class PostgresActorStore implements ActorStore {
     }
   }
 
+  #buried({ actor, cause }: Commit, { event, error }: DeadLetter, p: Parameters): string {
+    const id = p.add(cause.from === 'message' ? cause.messageId : randomUUID(), 'uuid');
+    return `INSERT INTO dead_letters (id, partition, actor_kind, actor_id, event, created_at, error)
+      SELECT ${id}, ${p.add(actor.partition, 'integer')}, ${p.add(actor.kind, 'text')}, ${p.add(actor.id, 'uuid')},
+        ${p.json(event)}, coalesce((SELECT created_at FROM messages WHERE messages.id = ${id}), now()),
+        ${p.add(error, 'text')} FROM advanced`;
+  }
+
   #timerParts(
     { actor, outcome, cause }: Commit,
     kind: string,
@@ -187,10 +198,10 @@ export class PostgresActorStore implements ActorStore {
   }
 
   async waiting(partitions: number[], limit: number): Promise<Envelope[]> {
-    const { rows } = await this.#query(`${selectMessage} WHERE partition = ANY ($1) ORDER BY seq LIMIT $2`, [
-      partitions,
-      limit,
-    ]);
+    const { rows } = await this.#query(
+      `${selectMessage} WHERE partition = ANY ($1) AND ${notQuarantined} ORDER BY seq LIMIT $2`,
+      [partitions, limit],
+    );
     return rows.map(toEnvelope);
   }
 
@@ -206,7 +217,8 @@ export class PostgresActorStore implements ActorStore {
     const { rows } = await this.#query(
       `SELECT actor_kind AS kind, actor_id AS id, partition, name, event, armed_version AS "armedVersion",
          (extract(epoch FROM due_at - now()) * 1000)::float8 AS "dueInMs"
-       FROM timers WHERE partition = ANY ($1) AND due_at <= now() + $2 * interval '1 millisecond'`,
+       FROM timers WHERE partition = ANY ($1) AND due_at <= now() + $2 * interval '1 millisecond'
+         AND ${notQuarantined}`,
       [partitions, horizonMs],
     );
     return rows as unknown as StoredTimer[];
@@ -218,6 +230,19 @@ export class PostgresActorStore implements ActorStore {
        INSERT INTO dead_letters (id, partition, actor_kind, actor_id, event, created_at, error)
        SELECT id, partition, actor_kind, actor_id, event, created_at, $2 FROM taken`,
       [envelope.id, error],
+    );
+  }
+
+  async quarantine(
+    { kind, id, version }: ActorRow,
+    reason: string,
+    node: string,
+    epoch: number,
+  ): Promise<void> {
+    await this.#query(
+      `UPDATE actors SET quarantined = $4 FROM partitions l
+       WHERE kind = $1 AND actors.id = $2 AND version = $3 AND l.id = partition AND l.owner = $5 AND l.epoch = $6`,
+      [kind, id, version, reason, node, epoch],
     );
   }
 
@@ -280,6 +305,9 @@ const selectActor = `SELECT kind, id, partition, machine_version AS "machineVers
   version, done, quarantined FROM actors`;
 
 const selectMessage = `SELECT id, seq, partition, actor_kind AS kind, actor_id AS "actorId", event FROM messages`;
+
+/** Few actors ever are, and an index knows them. */
+const notQuarantined = `(actor_kind, actor_id) NOT IN (SELECT kind, id FROM actors WHERE quarantined IS NOT NULL)`;
 
 const toActor = (row: Record<string, unknown>) => row as unknown as ActorRow;
 const toEnvelope = (row: Record<string, unknown>) => row as unknown as Envelope;

@@ -29,6 +29,8 @@ export interface Commit {
   event: ActorEvent;
   cause: Cause;
   outcome: Outcome;
+  /** What came from the cause, when the chart could not take it and `event` says so instead: kept as a dead letter. */
+  deadLetter?: { event: ActorEvent; error: string };
   /** The committing node's lease. */
   node: string;
   epoch: number;
@@ -65,14 +67,16 @@ export interface ActorStore {
   commit(commit: Commit): Promise<CommitResult>;
   /** Waiting messages of one actor, in order. */
   mailbox(actor: ActorId, limit: number): Promise<Envelope[]>;
-  /** Waiting messages of the partitions, oldest first. */
+  /** Waiting messages of the partitions, oldest first; those of quarantined actors wait on. */
   waiting(partitions: number[], limit: number): Promise<Envelope[]>;
   /** Actors of a partition that have effects to run. */
   busy(partition: number): Promise<ActorRow[]>;
-  /** Timers of the partitions that are due within `horizonMs`. */
+  /** Timers of the partitions that are due within `horizonMs`, those of quarantined actors excepted. */
   timers(partitions: number[], horizonMs: number): Promise<StoredTimer[]>;
   /** Take a message out of the way that its actor cannot process, and say why. */
   bury(envelope: Envelope, error: string): Promise<void>;
+  /** Set an actor aside until an operator resumes it, if it is still as it was loaded and the partition is ours. */
+  quarantine(actor: ActorRow, reason: string, node: string, epoch: number): Promise<void>;
   /**
    * Announce the node, renew its leases of `leaseMs` and, up to an even share among the live nodes, take free ones. With
    * `inherit`, leases that an earlier process of the same node left are taken over at once.

@@ -5,7 +5,7 @@ import { runtimeActions } from './actions.ts';
 import type { ActorAddress } from './address.ts';
 import { effect } from './effects.ts';
 import { caught, deadlineError } from './errors.ts';
-import type { AmphoraCommand, AmphoraInput, AmphoraReport } from './events.ts';
+import type { AmphoraCommand, AmphoraInput, AmphoraReport, Poisoned } from './events.ts';
 import type { AmphoraPatch } from './row-change.ts';
 
 export const AMPHORA_VERSION = 1;
@@ -31,7 +31,7 @@ const commands = {
  * state. Failure states hold what exists and wait for the load balancer's decision.
  */
 export const amphoraMachine = setup({
-  types: {} as { context: Context; events: AmphoraCommand; input: AmphoraInput },
+  types: {} as { context: Context; events: AmphoraCommand | Poisoned; input: AmphoraInput },
   actors: {
     placeServer: effect('placeServer'),
     awaitAgent: effect('awaitAgent'),
@@ -55,7 +55,7 @@ export const amphoraMachine = setup({
   id: 'amphora',
   context: ({ input }) => ({ ...input, configuredRevision: 0, failure: null }),
   initial: 'placing',
-  on: { RELEASE: '.releasing' },
+  on: { RELEASE: '.releasing', POISONED: { target: '.eventFailure', actions: poisoned() } },
   states: {
     placing: {
       invoke: {
@@ -190,7 +190,10 @@ export const amphoraMachine = setup({
     portPlugFailure: retryableFailure(),
     configSyncFailure: retryableFailure(),
     firewallSyncFailure: retryableFailure(),
+    /** An event could not be processed, whatever was going on. */
+    eventFailure: retryableFailure(),
     releasing: {
+      on: { POISONED: { target: 'ERROR', actions: poisoned() } },
       entry: {
         type: 'rows',
         params: ({ context }) => patch(context, { status: 'PENDING_DELETE' }),
@@ -261,6 +264,13 @@ function failing(step: string) {
 
 function expired(step: string) {
   return { type: 'fail' as const, params: { step, error: deadlineError(step) } };
+}
+
+function poisoned() {
+  return {
+    type: 'fail' as const,
+    params: ({ event }: { event: Poisoned }) => ({ step: 'event', error: event.error }),
+  };
 }
 
 function report(make: (context: Context) => AmphoraReport) {

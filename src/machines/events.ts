@@ -34,6 +34,12 @@ export type AmphoraCommand =
   | { type: 'SYNC'; round: number }
   | { type: 'RELEASE' };
 
+/** The runtime's word to an actor that threw on an event: the event is among the dead letters. */
+export interface Poisoned {
+  type: 'POISONED';
+  error: ErrorRecord;
+}
+
 /** What an amphora reports to its load balancer. */
 export type AmphoraReport =
   | { type: 'AMPHORA_PLUGGED'; amphoraId: string; round: number }

@@ -5,7 +5,13 @@ import { runtimeActions } from './actions.ts';
 import type { ActorAddress } from './address.ts';
 import { effect } from './effects.ts';
 import { caught, deadlineError } from './errors.ts';
-import type { AmphoraCommand, AmphoraReport, LoadBalancerCommand, LoadBalancerInput } from './events.ts';
+import type {
+  AmphoraCommand,
+  AmphoraReport,
+  LoadBalancerCommand,
+  LoadBalancerInput,
+  Poisoned,
+} from './events.ts';
 import type { RowChange } from './row-change.ts';
 
 export const LOAD_BALANCER_VERSION = 1;
@@ -44,7 +50,7 @@ interface Context {
   vipReleased: boolean;
 }
 
-type Event = LoadBalancerCommand | AmphoraReport;
+type Event = LoadBalancerCommand | AmphoraReport | Poisoned;
 
 /** What is expected of amphorae in every state that waits for them. */
 const reports = {
@@ -129,6 +135,7 @@ export const loadBalancerMachine = setup({
     vipReleased: false,
   }),
   initial: 'creating',
+  on: { POISONED: { target: '.ERROR', actions: failedReport() } },
   states: {
     creating: {
       initial: 'allocatingVip',

@@ -7,6 +7,7 @@ import { type Exploration, eventTransitions, explore, hasDeadline, leafStates } 
 
 const transient = { kind: 'transient', code: 'agent_unreachable', message: 'no answer' };
 const terminal = { kind: 'terminal', code: 'agent_refused', message: 'refused' };
+const poisoned = { type: 'POISONED', error: terminal };
 const vip = { address: '198.51.100.7', subnetId: 's', networkId: 'n', portId: 'p' };
 
 const settledAmphora = (state: string) => /^(ready|plugged|ERROR|DELETED|\w+Failure)$/.test(state);
@@ -14,7 +15,7 @@ const settledAmphora = (state: string) => /^(ready|plugged|ERROR|DELETED|\w+Fail
 const amphora = explore(amphoraMachine, {
   input: { amphoraId: 'a', loadBalancerId: 'lb', role: 'STANDALONE', round: 0 },
   commands: () =>
-    [{ type: 'PLUG_PORTS', round: 1 }, { type: 'SYNC', round: 1 }, { type: 'RELEASE' }] as never,
+    [{ type: 'PLUG_PORTS', round: 1 }, { type: 'SYNC', round: 1 }, { type: 'RELEASE' }, poisoned] as never,
   outputs: {
     placeServer: { computeId: 'c', certExpiration: null, zone: null, imageId: null, computeFlavor: null },
     awaitAgent: { managementAddress: 'fd00::2' },
@@ -48,7 +49,7 @@ const loadBalancer = explore(loadBalancerMachine, {
       { type: 'CHANGED', revision, memberPorts: true, subject: 'child' },
       { type: 'CHANGED', revision, memberPorts: false, subject: 'loadBalancer' },
     ];
-    return [...reports, ...changes, { type: 'DELETE' }] as never;
+    return [...reports, ...changes, { type: 'DELETE' }, poisoned] as never;
   },
   outputs: { allocateVip: { vip, additionalVips: [] } },
   errors: [terminal],
