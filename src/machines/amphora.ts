@@ -23,6 +23,12 @@ const commands = {
   SYNC: { target: 'configSync', reenter: true, actions: 'beginRound' },
 } as const;
 
+/** Where there is nothing to work on, a command is answered at once: who sent it must not wait in vain. */
+const refusals = {
+  PLUG_PORTS: { actions: ['noteRound', failureReport()] },
+  SYNC: { actions: ['noteRound', failureReport()] },
+} as const;
+
 /**
  * One amphora: a server with haproxy, keepalived and a firewall, and its ports.
  *
@@ -43,6 +49,7 @@ export const amphoraMachine = setup({
   actions: {
     ...runtimeActions,
     fail: assign({ failure: (_, failure: { step: string; error: ErrorRecord }) => failure }),
+    noteRound: assign(({ event }) => ('round' in event ? { round: event.round } : {})),
     beginRound: assign(({ event }) => ('round' in event ? { round: event.round, failure: null } : {})),
   },
   delays: {
@@ -185,8 +192,8 @@ export const amphoraMachine = setup({
       ],
       on: commands,
     },
-    placementFailure: { entry: reportFailure('ERROR') },
-    bootFailure: { entry: reportFailure('ERROR') },
+    placementFailure: { entry: reportFailure('ERROR'), on: refusals },
+    bootFailure: { entry: reportFailure('ERROR'), on: refusals },
     portPlugFailure: retryableFailure(),
     configSyncFailure: retryableFailure(),
     firewallSyncFailure: retryableFailure(),
@@ -209,6 +216,7 @@ export const amphoraMachine = setup({
     },
     /** The release failed: something of it may still exist. RELEASE tries again. */
     ERROR: {
+      on: refusals,
       entry: [
         {
           type: 'rows',
@@ -289,13 +297,17 @@ function reportFailure(status: AmphoraStatus | undefined) {
       params: ({ context }: { context: Context }) =>
         patch(context, { ...(status && { status }), ...reason(context) }),
     },
-    report((context) => ({
-      type: 'AMPHORA_FAILED',
-      ...from(context),
-      step: context.failure?.step ?? 'unknown',
-      error: context.failure?.error ?? deadlineError('unknown'),
-    })),
+    failureReport(),
   ];
+}
+
+function failureReport() {
+  return report((context) => ({
+    type: 'AMPHORA_FAILED',
+    ...from(context),
+    step: context.failure?.step ?? 'unknown',
+    error: context.failure?.error ?? deadlineError('unknown'),
+  }));
 }
 
 /** A step failed in an amphora that may be serving: it goes on as it is until the load balancer decides. */

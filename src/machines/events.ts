@@ -23,7 +23,16 @@ export type LoadBalancerCommand =
    * `subject`: whether the load balancer itself was changed, or something below it.
    */
   | { type: 'CHANGED'; revision: number; memberPorts: boolean; subject?: 'loadBalancer' | 'child' }
-  | { type: 'DELETE' };
+  | { type: 'DELETE' }
+  /** Put new amphorae in the place of these, one after the other, in this order. */
+  | { type: 'FAILOVER'; replacements: Replacement[] };
+
+/** A new amphora for an old one; `oldId` is null where one is missing. Ids are chosen by the sender. */
+export interface Replacement {
+  oldId: string | null;
+  newId: string;
+  role: AmphoraRole;
+}
 
 /**
  * What a load balancer tells its amphorae. `round` comes back in the reports, so that an answer to an earlier command

@@ -1,6 +1,6 @@
 import { and, assign, or, setup } from 'xstate';
 import type { ErrorRecord } from '../model/errors.ts';
-import type { AmphoraRole, Topology } from '../model/status.ts';
+import type { AmphoraRole } from '../model/status.ts';
 import { runtimeActions } from './actions.ts';
 import type { ActorAddress } from './address.ts';
 import { effect } from './effects.ts';
@@ -12,43 +12,20 @@ import type {
   LoadBalancerInput,
   Poisoned,
 } from './events.ts';
+import {
+  allReached,
+  type LoadBalancerContext,
+  newAmphora,
+  newAmphorae,
+  noted,
+  participants,
+  reachedRevision,
+  replaced,
+  replacement,
+} from './load-balancer-context.ts';
 import type { RowChange } from './row-change.ts';
 
 export const LOAD_BALANCER_VERSION = 1;
-
-/** How far an amphora has come in the current round; a later phase includes the earlier ones. */
-const phases = ['waiting', 'plugged', 'configured', 'synced'] as const;
-type Phase = (typeof phases)[number] | 'released';
-
-interface Amphora {
-  id: string;
-  role: AmphoraRole;
-  phase: Phase;
-  revision: number;
-}
-
-interface Context {
-  loadBalancerId: string;
-  topology: Topology;
-  amphoraIds: string[];
-  /** Those that were spawned. */
-  amphorae: Amphora[];
-  /** Number of the last command to the amphorae; reports of earlier rounds are ignored. */
-  round: number;
-  desiredRevision: number;
-  appliedRevision: number;
-  /** The change being applied touches member ports. */
-  memberPorts: boolean;
-  /** The change being applied is one of the load balancer's own attributes. */
-  ownChange: boolean;
-  /** A change was rejected and the amphorae are being brought back to what was accepted. */
-  restoring: boolean;
-  /** Why the last change is not in force, for the rows that asked for it. */
-  rejected: { error: ErrorRecord; withhold: boolean } | null;
-  error: ErrorRecord | null;
-  /** The VIP's port was given back. */
-  vipReleased: boolean;
-}
 
 type Event = LoadBalancerCommand | AmphoraReport | Poisoned;
 
@@ -62,11 +39,11 @@ const reports = {
 /**
  * One load balancer: it owns the VIP and its amphorae and brings both to what the rows say. It never touches an amphora
  * itself; it sends commands and counts reports. Its states are what `provisioning_status` says:
- * creating PENDING_CREATE, updating PENDING_UPDATE, deleting PENDING_DELETE, reverting PENDING_CREATE on its way to
+ * creating PENDING_CREATE, updating and failingOver PENDING_UPDATE, deleting PENDING_DELETE, reverting PENDING_CREATE on its way to
  * ERROR.
  */
 export const loadBalancerMachine = setup({
-  types: {} as { context: Context; events: Event; input: LoadBalancerInput },
+  types: {} as { context: LoadBalancerContext; events: Event; input: LoadBalancerInput },
   actors: { allocateVip: effect('allocateVip'), releaseVip: effect('releaseVip') },
   actions: {
     ...runtimeActions,
@@ -85,7 +62,9 @@ export const loadBalancerMachine = setup({
         amphora.phase === 'released' ? amphora : { ...amphora, phase: 'waiting' as const },
       ),
     })),
-    noteReport: assign(({ context, event }) => ({ amphorae: noted(context.amphorae, event) })),
+    noteReport: assign(({ context, event }) =>
+      'amphoraId' in event ? { amphorae: noted(context.amphorae, event) } : {},
+    ),
     acceptChange: assign(({ context, event }) =>
       event.type === 'CHANGED'
         ? {
@@ -98,7 +77,29 @@ export const loadBalancerMachine = setup({
     noteReached: assign(({ context }) => ({
       appliedRevision: Math.max(context.appliedRevision, reachedRevision(context)),
     })),
+    acceptFailover: assign(({ context, event }) =>
+      event.type === 'FAILOVER'
+        ? {
+            replacements: event.replacements,
+            amphorae: context.amphorae.filter(({ phase }) => phase !== 'released'),
+            error: null,
+          }
+        : {},
+    ),
+    addReplacement: assign(({ context }) => {
+      const [next] = context.replacements;
+      return next ? { amphorae: [...context.amphorae, newAmphora(next.newId, next.role)] } : {};
+    }),
+    finishReplacement: assign(({ context }) => ({
+      replacements: context.replacements.slice(1),
+      amphorae: context.amphorae.filter(({ phase }) => phase !== 'released'),
+    })),
+    forgetFailover: assign(({ context }) => ({
+      replacements: [],
+      amphorae: context.amphorae.filter(({ phase }) => phase !== 'released'),
+    })),
     forgetChange: assign({
+      failedOver: false,
       memberPorts: false,
       ownChange: false,
       restoring: false,
@@ -112,13 +113,27 @@ export const loadBalancerMachine = setup({
     allConfigured: ({ context }) => allReached(context, 'configured'),
     allSynced: ({ context }) => allReached(context, 'synced'),
     allReleased: ({ context }) => context.amphorae.every(({ phase }) => phase === 'released'),
+    replacementNeeded: ({ context }) => context.replacements.length > 0,
+    replacementPlugged: ({ context }) => replacement(context)?.phase === 'plugged',
+    replacementGone: ({ context }) => (replacement(context)?.phase ?? 'released') === 'released',
+    replacedGone: ({ context }) => replaced(context) === undefined,
+    replacementFailed: ({ context, event }) =>
+      event.type === 'AMPHORA_FAILED' &&
+      event.round === context.round &&
+      event.amphoraId === context.replacements[0]?.newId,
+    single: ({ context }) => context.topology === 'SINGLE',
     portsAffected: ({ context }) => context.memberPorts,
     moreIsDesired: ({ context }) => !context.restoring && reachedRevision(context) < context.desiredRevision,
     ownChange: ({ context }) => context.ownChange,
     restoring: ({ context }) => context.restoring,
     failureIsTransient: ({ context }) => context.error?.kind === 'transient',
   },
-  delays: { createDeadline: 900_000, updateDeadline: 300_000, deleteDeadline: 600_000 },
+  delays: {
+    createDeadline: 900_000,
+    updateDeadline: 300_000,
+    failoverDeadline: 1_800_000,
+    deleteDeadline: 600_000,
+  },
 }).createMachine({
   id: 'load-balancer',
   context: ({ input }) => ({
@@ -133,6 +148,8 @@ export const loadBalancerMachine = setup({
     rejected: null,
     error: null,
     vipReleased: false,
+    replacements: [],
+    failedOver: false,
   }),
   initial: 'creating',
   on: { POISONED: { target: '.ERROR', actions: failedReport() } },
@@ -167,20 +184,7 @@ export const loadBalancerMachine = setup({
                     ],
                   }),
                 },
-                {
-                  type: 'spawn',
-                  params: ({ context }) => ({
-                    actors: context.amphorae.map(({ id, role }) => ({
-                      address: amphoraAddress(context, id),
-                      input: {
-                        amphoraId: id,
-                        loadBalancerId: context.loadBalancerId,
-                        role,
-                        round: context.round,
-                      },
-                    })),
-                  }),
-                },
+                spawn((context) => context.amphorae),
               ],
             },
             onError: { target: '#load-balancer.reverting', actions: failedEffect() },
@@ -204,6 +208,7 @@ export const loadBalancerMachine = setup({
             loadBalancerId: context.loadBalancerId,
             revision: context.appliedRevision,
             rejected: context.rejected,
+            revive: context.failedOver,
           },
         ]),
         'forgetChange',
@@ -211,6 +216,7 @@ export const loadBalancerMachine = setup({
       on: {
         CHANGED: { target: 'updating', actions: 'acceptChange' },
         DELETE: 'deleting',
+        FAILOVER: { target: 'failingOver', actions: 'acceptFailover' },
       },
     },
 
@@ -272,6 +278,98 @@ export const loadBalancerMachine = setup({
       },
     },
 
+    /**
+     * New amphorae take the place of old ones, one at a time: the new one is made and brought up to date before the old one
+     * goes. A replacement that fails is given back, and what works goes on working.
+     */
+    failingOver: {
+      initial: 'allocatingVip',
+      on: {
+        ...reports,
+        AMPHORA_FAILED: [
+          { target: '.abandoning', guard: 'replacementFailed', actions: failedReport() },
+          // One of the others: very likely the one that is to be replaced next.
+          { guard: 'currentRound', actions: 'noteReport' },
+        ],
+        AMPHORA_RELEASED: { actions: 'noteReport' },
+        AMPHORA_RELEASE_FAILED: { target: '#load-balancer.ERROR', actions: failedReport() },
+      },
+      states: {
+        allocatingVip: {
+          after: { failoverDeadline: { target: '#load-balancer.ERROR', actions: expired('failingOver') } },
+          invoke: {
+            id: 'findVip',
+            src: 'allocateVip',
+            input: ({ context }) => ({ loadBalancerId: context.loadBalancerId }),
+            onDone: {
+              target: 'choosing',
+              actions: [
+                assign({ vipReleased: false }),
+                {
+                  type: 'rows',
+                  params: ({ context, event }) => ({
+                    changes: [{ op: 'storeVip', loadBalancerId: context.loadBalancerId, ...event.output }],
+                  }),
+                },
+              ],
+            },
+            onError: { target: '#load-balancer.ERROR', actions: failedEffect() },
+          },
+        },
+        choosing: {
+          always: [
+            { target: 'building', guard: 'replacementNeeded' },
+            { target: '#load-balancer.ACTIVE', guard: 'single', actions: assign({ failedOver: true }) },
+            { target: 'settling' },
+          ],
+        },
+        building: {
+          after: { failoverDeadline: { target: 'abandoning', actions: expired('failingOver') } },
+          entry: [
+            'beginRound',
+            'addReplacement',
+            rows((context) => [
+              {
+                op: 'insertAmphorae',
+                loadBalancerId: context.loadBalancerId,
+                amphorae: context.replacements.slice(0, 1).map(({ newId, role }) => ({ id: newId, role })),
+              },
+            ]),
+            spawn((context) =>
+              context.replacements.slice(0, 1).map(({ newId, role }) => ({ id: newId, role })),
+            ),
+          ],
+          always: { target: 'syncing', guard: 'replacementPlugged' },
+        },
+        syncing: {
+          after: { failoverDeadline: { target: 'abandoning', actions: expired('failingOver') } },
+          entry: ['beginRound', command((round) => ({ type: 'SYNC', round }))],
+          always: { target: 'releasing', guard: 'allSynced' },
+        },
+        releasing: {
+          after: { failoverDeadline: { target: '#load-balancer.ERROR', actions: expired('failingOver') } },
+          entry: releaseOnly(replaced),
+          always: { target: 'choosing', guard: 'replacedGone', actions: 'finishReplacement' },
+        },
+        /** The others learn that their old peers are gone. */
+        settling: {
+          after: { failoverDeadline: { target: '#load-balancer.ERROR', actions: expired('failingOver') } },
+          entry: ['beginRound', command((round) => ({ type: 'SYNC', round }))],
+          always: {
+            target: '#load-balancer.ACTIVE',
+            guard: 'allSynced',
+            actions: assign({ failedOver: true }),
+          },
+        },
+        abandoning: {
+          entry: releaseOnly(replacement),
+          after: { deleteDeadline: { target: '#load-balancer.ERROR' } },
+          always: { target: '#load-balancer.ERROR', guard: 'replacementGone' },
+        },
+      },
+      exit: 'forgetFailover',
+    },
+
     /** Creation failed: everything that was made is given back before the load balancer shows ERROR. */
     reverting: releasing({ done: 'ERROR', failed: 'ERROR' }),
 
@@ -286,6 +384,7 @@ export const loadBalancerMachine = setup({
       ]),
       on: {
         DELETE: { target: 'deleting', actions: 'forgetFailure' },
+        FAILOVER: { target: 'failingOver', actions: 'acceptFailover' },
         AMPHORA_RELEASED: { actions: 'noteReport' },
       },
     },
@@ -317,7 +416,9 @@ function releasing({ done, failed }: { done: string; failed: string }) {
         invoke: {
           id: 'releaseVip',
           src: 'releaseVip' as const,
-          input: ({ context }: { context: Context }) => ({ loadBalancerId: context.loadBalancerId }),
+          input: ({ context }: { context: LoadBalancerContext }) => ({
+            loadBalancerId: context.loadBalancerId,
+          }),
           onDone: {
             target: `#load-balancer.${done}`,
             actions: 'noteVipReleased' as const,
@@ -329,63 +430,54 @@ function releasing({ done, failed }: { done: string; failed: string }) {
   };
 }
 
-function newAmphorae({ topology, amphoraIds }: Context): Amphora[] {
-  const roles: AmphoraRole[] = topology === 'SINGLE' ? ['STANDALONE'] : ['MASTER', 'BACKUP'];
-  return roles.flatMap((role, index) => {
-    const id = amphoraIds[index];
-    return id === undefined ? [] : [{ id, role, phase: 'waiting' as const, revision: 0 }];
-  });
-}
-
-function noted(amphorae: Amphora[], event: Event): Amphora[] {
-  if (!('amphoraId' in event)) return amphorae;
-  return amphorae.map((amphora) => {
-    if (amphora.id !== event.amphoraId) return amphora;
-    switch (event.type) {
-      case 'AMPHORA_PLUGGED':
-        return { ...amphora, phase: 'plugged' };
-      case 'AMPHORA_CONFIGURED':
-        return { ...amphora, phase: 'configured' };
-      case 'AMPHORA_SYNCED':
-        return { ...amphora, phase: 'synced', revision: event.revision };
-      case 'AMPHORA_RELEASED':
-        return { ...amphora, phase: 'released' };
-      default:
-        return amphora;
-    }
-  });
-}
-
-function allReached({ amphorae }: Context, phase: (typeof phases)[number]): boolean {
-  const wanted = phases.indexOf(phase);
-  return amphorae.every((amphora) => phases.indexOf(amphora.phase as (typeof phases)[number]) >= wanted);
-}
-
-/** The revision that every amphora has in force. */
-function reachedRevision({ amphorae }: Context): number {
-  return Math.min(...amphorae.map(({ revision }) => revision));
-}
-
-function amphoraAddress({ loadBalancerId }: Context, id: string): ActorAddress {
+function amphoraAddress({ loadBalancerId }: LoadBalancerContext, id: string): ActorAddress {
   return { kind: 'amphora', id, loadBalancerId };
 }
 
-/** Send a command to every amphora that still exists. */
-function command(make: (round: number) => AmphoraCommand) {
+function spawn(make: (context: LoadBalancerContext) => { id: string; role: AmphoraRole }[]) {
   return {
-    type: 'send' as const,
-    params: ({ context }: { context: Context }) => ({
-      messages: context.amphorae
-        .filter(({ phase }) => phase !== 'released')
-        .map(({ id }) => ({ to: amphoraAddress(context, id), event: make(context.round) })),
+    type: 'spawn' as const,
+    params: ({ context }: { context: LoadBalancerContext }) => ({
+      actors: make(context).map(({ id, role }) => ({
+        address: amphoraAddress(context, id),
+        input: { amphoraId: id, loadBalancerId: context.loadBalancerId, role, round: context.round },
+      })),
     }),
   };
 }
 
-function rows(make: (context: Context) => RowChange[]) {
+/** Give one amphora back, if it is there. */
+function releaseOnly(choose: (context: LoadBalancerContext) => { id: string } | undefined) {
+  return {
+    type: 'send' as const,
+    params: ({ context }: { context: LoadBalancerContext }) => {
+      const amphora = choose(context);
+      return {
+        messages: amphora
+          ? [{ to: amphoraAddress(context, amphora.id), event: { type: 'RELEASE' as const } }]
+          : [],
+      };
+    },
+  };
+}
+
+/** Send a command to every amphora that takes part. */
+function command(make: (round: number) => AmphoraCommand) {
+  return {
+    type: 'send' as const,
+    params: ({ context }: { context: LoadBalancerContext }) => ({
+      messages: participants(context).map(({ id }) => ({
+        to: amphoraAddress(context, id),
+        event: make(context.round),
+      })),
+    }),
+  };
+}
+
+function rows(make: (context: LoadBalancerContext) => RowChange[]) {
   return {
     type: 'rows' as const,
-    params: ({ context }: { context: Context }) => ({ changes: make(context) }),
+    params: ({ context }: { context: LoadBalancerContext }) => ({ changes: make(context) }),
   };
 }
 

@@ -6,6 +6,7 @@ import { LOAD_BALANCER_VERSION, loadBalancerMachine } from './load-balancer.ts';
 export interface Deadlines {
   create: number;
   update: number;
+  failover: number;
   delete: number;
   boot: number;
   step: number;
@@ -18,6 +19,7 @@ export function machinesWith(deadlines: Deadlines) {
       delays: {
         createDeadline: deadlines.create,
         updateDeadline: deadlines.update,
+        failoverDeadline: deadlines.failover,
         deleteDeadline: deadlines.delete,
       },
     }),

@@ -17,8 +17,15 @@ export type RowChange =
   /**
    * Everything up to `revision` is in force: pending rows become ACTIVE or, if they were to go, are removed, and the
    * load balancer is ACTIVE. What lies beyond it was `rejected`, if that is given; else it is still to be applied.
+   * `revive`: what was in ERROR and is not withheld is in force as well (after a failover, contract B3).
    */
-  | { op: 'settle'; loadBalancerId: string; revision: number; rejected: Rejection | null }
+  | {
+      op: 'settle';
+      loadBalancerId: string;
+      revision: number;
+      rejected: Rejection | null;
+      revive: boolean;
+    }
   /**
    * What lies beyond `revision` cannot be applied: those objects become ERROR and are withheld. The load balancer stays
    * as it is until the amphorae are back at what was accepted.

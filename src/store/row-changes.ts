@@ -132,7 +132,10 @@ function replacePorts(change: Change<'replacePorts'>, parameters: Parameters, wh
 function settle(change: Change<'settle'>, parameters: Parameters, when: string): string[] {
   const id = parameters.add(change.loadBalancerId, 'uuid');
   const revision = parameters.add(change.revision, 'bigint');
-  const { rejected } = change;
+  const { rejected, revive } = change;
+  const settled = revive
+    ? `(provisioning_status IN ('PENDING_CREATE', 'PENDING_UPDATE') OR provisioning_status = 'ERROR' AND NOT withheld)`
+    : `provisioning_status IN ('PENDING_CREATE', 'PENDING_UPDATE')`;
   const statements = children.flatMap((table) => {
     const mine = `load_balancer_id = ${id} AND revision <= ${revision} AND ${when}`;
     const operating = selfReporting.includes(table)
@@ -142,7 +145,7 @@ function settle(change: Change<'settle'>, parameters: Parameters, when: string):
       `DELETE FROM ${table} WHERE provisioning_status = 'PENDING_DELETE' AND ${mine}`,
       `UPDATE ${table} SET provisioning_status = 'ACTIVE', error_code = NULL, error_message = NULL,
          updated_at = now()${operating}
-       WHERE provisioning_status IN ('PENDING_CREATE', 'PENDING_UPDATE') AND ${mine}`,
+       WHERE ${settled} AND ${mine}`,
     ];
   });
   statements.push(

@@ -59,7 +59,7 @@ export async function startRuntime(): Promise<Runtime> {
     const connection = await connect(natsOptions(nats.url));
     stops.push(() => connection.close());
     const mailbox = new Mailbox(new NatsBus(connection, log));
-    const authority = await CertificateAuthority.open(directory);
+    const authority = CertificateAuthority.open(directory);
     const provider = createNoopProvider();
 
     const startNode = async (
@@ -77,6 +77,7 @@ export async function startRuntime(): Promise<Runtime> {
           machines: machinesWith({
             create: 60_000,
             update: 60_000,
+            failover: 60_000,
             delete: 60_000,
             boot: 60_000,
             step: 60_000,

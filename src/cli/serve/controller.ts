@@ -43,7 +43,7 @@ export async function createController(config: Config, log: Logger): Promise<Con
     const nats = await connectNats(config, node, log);
     const bus = new NatsBus(nats, log);
     closers.push(() => bus.close());
-    const authority = await CertificateAuthority.open(join(config.data_dir, 'ca'));
+    const authority = CertificateAuthority.open(join(config.data_dir, 'ca'));
     const { provider, networks } = await openProvider({ config, db: database.db, authority });
     closers.push(() => provider.close());
 
@@ -95,6 +95,8 @@ function deadlines(config: Config) {
   return {
     create: config.create_deadline_seconds * 1000,
     update: config.update_deadline_seconds * 1000,
+    // Two amphorae are replaced one after the other.
+    failover: config.create_deadline_seconds * 2000,
     delete: config.delete_deadline_seconds * 1000,
     // A step's effect gives up first, because it can say why.
     boot: config.boot_deadline_seconds * 1500,
