@@ -1,10 +1,16 @@
-import type { ExpressionBuilder } from 'kysely';
+import type { CompiledQuery, ExpressionBuilder, InferResult } from 'kysely';
 import { jsonArrayFrom, jsonObjectFrom } from 'kysely/helpers/postgres';
 import type { AvailabilityZoneData, FlavorData, LoadBalancerGraph } from '../model/graph.ts';
 import type { Queryable } from './database.ts';
 import type { Database } from './schema.ts';
 
 type LoadBalancers = ExpressionBuilder<Database, 'load_balancers'>;
+type GraphRow = InferResult<ReturnType<typeof selectGraph>>[number];
+
+/** Stands for the id in the compiled query. */
+const ID = '00000000-0000-0000-0000-000000000000';
+/** Every effect asks for a graph, and putting the query into words takes longer than the database's answer. */
+let query: CompiledQuery<GraphRow> | undefined;
 
 /**
  * A load balancer with everything below it in one statement, and so as of one instant; undefined when there is none of
@@ -14,32 +20,11 @@ export async function loadGraph(
   db: Queryable,
   loadBalancerId: string,
 ): Promise<LoadBalancerGraph | undefined> {
-  const row = await db
-    .selectFrom('load_balancers')
-    .where('id', '=', loadBalancerId)
-    .where('provisioning_status', '<>', 'DELETED')
-    .select((eb) => [
-      'id',
-      'project_id as projectId',
-      'name',
-      'admin_state_up as adminStateUp',
-      'provisioning_status as provisioningStatus',
-      'topology',
-      'vip_vnic_type as vipVnicType',
-      'vip_port_owned as vipPortOwned',
-      'desired_revision as revision',
-      'vip_address',
-      'vip_subnet_id',
-      'vip_network_id',
-      'vip_port_id',
-      flavorData(eb).as('flavor_data'),
-      zoneData(eb).as('availability_zone_data'),
-      additionalVips(eb).as('additionalVips'),
-      amphorae(eb).as('amphorae'),
-      listeners(eb).as('listeners'),
-      pools(eb).as('pools'),
-    ])
-    .executeTakeFirst();
+  query ??= selectGraph(db, ID).compile();
+  const parameters = query.parameters.map((value) => (value === ID ? loadBalancerId : value));
+  const {
+    rows: [row],
+  } = await db.executeQuery<GraphRow>({ ...query, parameters });
   if (!row) return undefined;
   const {
     vip_address,
@@ -65,6 +50,33 @@ export async function loadGraph(
       : {},
   } as LoadBalancerGraph;
 }
+
+const selectGraph = (db: Queryable, id: string) =>
+  db
+    .selectFrom('load_balancers')
+    .where('id', '=', id)
+    .where('provisioning_status', '<>', 'DELETED')
+    .select((eb) => [
+      'id',
+      'project_id as projectId',
+      'name',
+      'admin_state_up as adminStateUp',
+      'provisioning_status as provisioningStatus',
+      'topology',
+      'vip_vnic_type as vipVnicType',
+      'vip_port_owned as vipPortOwned',
+      'desired_revision as revision',
+      'vip_address',
+      'vip_subnet_id',
+      'vip_network_id',
+      'vip_port_id',
+      flavorData(eb).as('flavor_data'),
+      zoneData(eb).as('availability_zone_data'),
+      additionalVips(eb).as('additionalVips'),
+      amphorae(eb).as('amphorae'),
+      listeners(eb).as('listeners'),
+      pools(eb).as('pools'),
+    ]);
 
 const flavorData = (eb: LoadBalancers) =>
   eb
