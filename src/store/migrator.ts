@@ -1,9 +1,13 @@
 import { type Migration, Migrator } from 'kysely/migration';
 import * as initial from '../../migrations/0001-initial.ts';
+import * as statusEvents from '../../migrations/0002-status-events.ts';
 import type { Db } from './database.ts';
 
 /** Every migration, in order. Once shipped, an entry never changes. */
-const migrations: Record<string, Migration> = { '0001-initial': initial };
+const migrations: Record<string, Migration> = {
+  '0001-initial': initial,
+  '0002-status-events': statusEvents,
+};
 
 /** Bring the schema up to date; concurrent callers wait for each other. Returns the names that were applied. */
 export async function migrate(db: Db): Promise<string[]> {

@@ -34,6 +34,8 @@ export interface Database {
   dead_letters: DeadLetterTable;
   timers: TimerTable;
   actor_events: ActorEventTable;
+  status_events: StatusEventTable;
+  status_publisher: StatusPublisherTable;
   netns_networks: NetnsNetworkTable;
   netns_subnets: NetnsSubnetTable;
   netns_ports: NetnsPortTable;
@@ -353,6 +355,27 @@ export interface ActorEventTable {
   actions: Json<object[]>;
   handled: boolean;
   at: Timestamp;
+}
+
+/** Written by a trigger, so never inserted from here. */
+export interface StatusEventTable {
+  sequence: Generated<number>;
+  time: Timestamp;
+  resource: string;
+  id: string;
+  project_id: string;
+  load_balancer_id: string;
+  revision: number;
+  operation: 'INSERT' | 'UPDATE' | 'DELETE';
+  old_provisioning_status: string | null;
+  new_provisioning_status: string | null;
+  old_operating_status: string | null;
+  new_operating_status: string | null;
+}
+
+export interface StatusPublisherTable {
+  only_row: Defaulted<boolean>;
+  holder: string | null;
 }
 
 export interface NetnsNetworkTable {

@@ -20,6 +20,7 @@ const layers: Record<string, Layer> = {
   'src/render': { layers: ['src/model', 'src/amphora-api'], packages: ['node:crypto'] },
   'src/amphora-api': { layers: ['src/model'], packages: ['zod', 'undici', 'node:net'] },
   'src/store': { layers: ['src/model', 'migrations'], typesOf: ['src/machines'] },
+  'src/status': { layers: ['src/store', 'src/model'] },
   'src/actors': { layers: ['src/machines', 'src/model'], typesOf: ['src/store'] },
   'src/providers': { layers: ['src/model', 'src/amphora-api', 'src/store'], typesOf: ['src/config.ts'] },
   'src/effects': {
@@ -42,7 +43,7 @@ const layers: Record<string, Layer> = {
         'src/model',
         'src/providers',
       ],
-      ...['src/render', 'src/store', 'src/config.ts', 'agent', 'package.json'],
+      ...['src/render', 'src/status', 'src/store', 'src/config.ts', 'agent', 'package.json'],
     ],
   },
   agent: { layers: ['src/amphora-api', 'src/model'] },
