@@ -25,7 +25,7 @@ import {
 } from './load-balancer-context.ts';
 import type { RowChange } from './row-change.ts';
 
-export const LOAD_BALANCER_VERSION = 1;
+export const LOAD_BALANCER_VERSION = 2;
 
 type Event = LoadBalancerCommand | AmphoraReport | Poisoned;
 

@@ -16,6 +16,14 @@ export type SnapshotMigration = (stored: StoredSnapshot) => StoredSnapshot;
  * the version before; `test/golden/snapshots/` has snapshots of every version, which a test restores.
  */
 export const snapshotMigrations: Record<ActorKind, Record<number, SnapshotMigration>> = {
-  'load-balancer': {},
+  'load-balancer': {
+    // Version 2 can fail over.
+    1: (stored) => withContext(stored, { replacements: [], failedOver: false }),
+  },
   amphora: {},
 };
+
+function withContext({ snapshot, effects }: StoredSnapshot, added: object): StoredSnapshot {
+  const { context } = snapshot as { context: object };
+  return { snapshot: { ...snapshot, context: { ...context, ...added } }, effects };
+}
