@@ -1,5 +1,11 @@
 import type { Effect, Effects } from '../machines/effects.ts';
-import { type AmphoraeError, type ErrorRecord, TransientError, toErrorRecord } from '../model/errors.ts';
+import {
+  type AmphoraeError,
+  DATABASE_UNAVAILABLE,
+  type ErrorRecord,
+  TransientError,
+  toErrorRecord,
+} from '../model/errors.ts';
 import { type Clock, pause } from './clock.ts';
 import type { RunningEffect } from './interpreter.ts';
 import type { ActorId } from './store.ts';
@@ -109,7 +115,9 @@ export class EffectRunner {
         } catch (error) {
           const record = signal.aborted ? undefined : toErrorRecord(error);
           if (record) lastError = record;
-          if (record?.kind !== 'transient' || attempt >= attempts) throw error;
+          // While the store is away nobody could take the result either: that is not the effect's failure.
+          const left = attempt < attempts || record?.code === DATABASE_UNAVAILABLE;
+          if (record?.kind !== 'transient' || !left) throw error;
         }
         const ceiling = Math.min(backoffMs * 2 ** (attempt - 1), maxBackoffMs);
         await pause(this.#clock, ceiling * (0.5 + this.#clock.random() / 2), signal);

@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { partitionOf } from '../machines/address.ts';
 import { machineVersions } from '../machines/registry.ts';
 import type { RowChange } from '../machines/row-change.ts';
+import { rethrow } from '../store/database-errors.ts';
 import { Parameters, statementName } from '../store/statement.ts';
 import type { Envelope } from './bus.ts';
 import { START } from './mailbox.ts';
@@ -297,7 +298,7 @@ export class PostgresActorStore implements ActorStore {
   }
 
   async #query(text: string, values: unknown[]): Promise<{ rows: Record<string, unknown>[] }> {
-    return this.#pool.query({ name: statementName(text) ?? '', text, values });
+    return this.#pool.query({ name: statementName(text) ?? '', text, values }).catch(rethrow);
   }
 }
 

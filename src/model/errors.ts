@@ -47,6 +47,9 @@ export class TerminalError extends AmphoraeError {
   }
 }
 
+/** Code of a TransientError that says nothing about the work itself: the store could not be asked. */
+export const DATABASE_UNAVAILABLE = 'database_unavailable';
+
 /** Any thrown value as a record. What nobody classified is a defect of ours: terminal, `internal`. */
 export function toErrorRecord(error: unknown): ErrorRecord {
   if (error instanceof AmphoraeError) {

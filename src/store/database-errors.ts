@@ -1,3 +1,5 @@
+import { AmphoraeError, DATABASE_UNAVAILABLE, TransientError } from '../model/errors.ts';
+
 /** Codes of SQLSTATE and of the socket that mean "not now": the same statement may succeed later. */
 const UNAVAILABLE = new Set([
   'ECONNREFUSED',
@@ -15,8 +17,24 @@ const UNAVAILABLE = new Set([
   '57P03', // cannot connect now
 ]);
 
+/**
+ * Throw what a query threw, classified: work that is told that the database is away for a moment tries again.
+ * @throws TransientError `database_unavailable`, or the error as it is
+ */
+export function rethrow(error: unknown): never {
+  if (error instanceof AmphoraeError || !passes(error)) throw error;
+  const { message } = error as Error;
+  throw new TransientError(DATABASE_UNAVAILABLE, `the database is not available: ${message}`, {
+    cause: error,
+  });
+}
+
 /** True when the database could not be reached or gave up for a reason that passes. */
 export function isUnavailable(error: unknown): boolean {
+  return error instanceof AmphoraeError && error.code === DATABASE_UNAVAILABLE;
+}
+
+function passes(error: unknown): boolean {
   if (UNAVAILABLE.has(codeOf(error)) || codeOf(error).startsWith('08')) return true;
   // node-postgres has no codes for a lost connection or an exhausted pool.
   return (

@@ -6,6 +6,7 @@ import {
   type Transaction,
 } from 'kysely';
 import pg from 'pg';
+import { rethrow } from './database-errors.ts';
 import type { Database } from './schema.ts';
 import { statementName } from './statement.ts';
 
@@ -23,7 +24,10 @@ export interface OpenDatabase {
   close(): Promise<void>;
 }
 
-/** Open a pool of at most `maxConnections` to the server that `url` names. Connects lazily. */
+/**
+ * Open a pool of at most `maxConnections` to the server that `url` names. Connects lazily. Queries of `db`
+ * reject with TransientError `database_unavailable` while the server is away, else with what the server said.
+ */
 export function openDatabase(
   url: string,
   options: { maxConnections: number; applicationName: string },
@@ -46,15 +50,15 @@ export function openDatabase(
   return { db, pool, close: () => pool.end() };
 }
 
-/** The pool as kysely uses it, with every statement prepared under its name. */
+/** The pool as kysely uses it, with every statement prepared under its name and every failure classified. */
 function preparing(pool: pg.Pool): PostgresPool {
   return {
     async connect() {
-      const client = await pool.connect();
+      const client = await pool.connect().catch(rethrow);
       return {
         query: ((text: string, values: unknown[]) => {
           const name = statementName(text);
-          return client.query({ text, values, ...(name !== undefined && { name }) });
+          return client.query({ text, values, ...(name !== undefined && { name }) }).catch(rethrow);
         }) as unknown as PostgresPoolClient['query'],
         release: () => client.release(),
       };

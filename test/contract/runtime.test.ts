@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Effects } from '../../src/machines/effects.ts';
+import { rethrow } from '../../src/store/database-errors.ts';
 import { type Runtime, startRuntime } from '../support/runtime.ts';
 
 let runtime: Runtime;
@@ -164,6 +165,26 @@ test('no host: the load balancer ends in ERROR with the reason, and nothing is l
     .where('load_balancer_id', '=', id)
     .execute();
   assert.equal(amphorae, []);
+  await node.close();
+});
+
+test('an outage of the database that lasts longer than all tries of an effect fails no load balancer', async () => {
+  let triesLeft = 8;
+  const node = await runtime.startNode('patient', {
+    effects: (effects) => ({
+      ...effects,
+      placeServer: {
+        retry: { ...effects.placeServer.retry, attempts: 2, backoffMs: 1, maxBackoffMs: 5 },
+        run: (input, context) => {
+          triesLeft -= 1;
+          if (triesLeft > 0) rethrow(Object.assign(new Error('connect ENOENT'), { code: 'ENOENT' }));
+          return effects.placeServer.run(input, context);
+        },
+      },
+    }),
+  });
+  const id = await runtime.createLoadBalancer();
+  assert.is(await runtime.waitFor(id, settled), 'ACTIVE');
   await node.close();
 });
 
