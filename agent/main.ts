@@ -46,6 +46,7 @@ export async function runAgent(settings: AgentSettings): Promise<Agent> {
     onChange: (list) => firewall.setInterfaces(list),
   });
   await firewall.restore(interfaces.forFirewall());
+  if (firewall.open) await namespace.speak();
   await namespace.open();
   await interfaces.restore();
   const haproxies = new Haproxies({ namespace, settings, log });
@@ -62,7 +63,7 @@ export async function runAgent(settings: AgentSettings): Promise<Agent> {
       async (context) => context.json(await readDetails({ settings, namespace, versions, haproxies })),
     ],
     ...interfaceRoutes(interfaces),
-    ...securityGroupRoutes(firewall, interfaces),
+    ...securityGroupRoutes(firewall, interfaces, namespace),
     ...haproxyRoutes(haproxies, interfaces),
     ...keepalivedRoutes(keepalived),
     ...certificateRoutes(certificates, settings.server_cert, (pem) => server.setCertificate(pem)),

@@ -8,6 +8,7 @@ import type { AgentSettings } from './settings.ts';
 export class Namespace {
   readonly name = DATA_PLANE_NAMESPACE;
   readonly #settings: Pick<AgentSettings, 'ip_path' | 'nsenter_path'>;
+  #speaking = false;
 
   constructor(settings: Pick<AgentSettings, 'ip_path' | 'nsenter_path'>) {
     this.#settings = settings;
@@ -15,13 +16,26 @@ export class Namespace {
 
   /**
    * Make the namespace if it is missing. It has no interface but loopback, which stays down: the caller loads
-   * the firewall first, then calls `open`.
+   * the firewall first, then calls `open`. Until `speak` it answers no neighbour: an amphora that replaces another has the
+   * VIP from the moment it is plugged, and must not take it before it can serve.
    */
   async create(): Promise<void> {
-    if (!existsSync(`/run/netns/${this.name}`))
-      await run(this.#settings.ip_path, ['netns', 'add', this.name]);
+    const made = !existsSync(`/run/netns/${this.name}`);
+    if (made) await run(this.#settings.ip_path, ['netns', 'add', this.name]);
+    await this.#configure(KERNEL_SETTINGS);
+    if (made) await this.#configure(SILENT);
+  }
+
+  /** Answer neighbours from now on, and announce addresses to them. */
+  async speak(): Promise<void> {
+    if (this.#speaking) return;
+    await this.#configure(SPEAKING);
+    this.#speaking = true;
+  }
+
+  async #configure(settings: Record<string, string[]>): Promise<void> {
     await Promise.all(
-      Object.entries(KERNEL_SETTINGS).map(([value, paths]) => this.run('/usr/bin/tee', paths, value)),
+      Object.entries(settings).map(([value, paths]) => this.run('/usr/bin/tee', paths, value)),
     );
   }
 
@@ -62,14 +76,27 @@ const ipv6 = (name: string) => ['all', 'default'].map((scope) => `/proc/sys/net/
 const KERNEL_SETTINGS: Record<string, string[]> = {
   '0': [...ipv6('accept_ra'), ...ipv4('accept_redirects'), ...ipv6('accept_redirects'), ...ipv4('rp_filter')],
   '1': [
-    // Interfaces announce their addresses when they come up, so that neighbours forget the previous owner.
-    ...ipv4('arp_notify'),
-    ...ipv6('ndisc_notify'),
-    // The VIP is answered for on its own interface only, not on the members' networks.
-    ...ipv4('arp_ignore'),
     // A standby amphora binds haproxy to a VIP that it does not have yet.
     '/proc/sys/net/ipv4/ip_nonlocal_bind',
     '/proc/sys/net/ipv6/ip_nonlocal_bind',
   ],
   '2': ipv4('arp_announce'),
+};
+
+const ALL_IPV4 = '/proc/sys/net/ipv4/conf/all';
+const ALL_IPV6 = '/proc/sys/net/ipv6/conf/all';
+
+/** 8: no address is answered for. IPv6 has no such setting; there the firewall drops what neighbours ask. */
+const SILENT: Record<string, string[]> = {
+  '8': [`${ALL_IPV4}/arp_ignore`],
+};
+
+const SPEAKING: Record<string, string[]> = {
+  '1': [
+    // The VIP is answered for on its own interface only, not on the members' networks.
+    `${ALL_IPV4}/arp_ignore`,
+    // Interfaces announce their addresses, so that neighbours forget the previous owner.
+    `${ALL_IPV4}/arp_notify`,
+    `${ALL_IPV6}/ndisc_notify`,
+  ],
 };

@@ -9,7 +9,7 @@ import { readOptional, writeAtomically } from '../files.ts';
 import type { Namespace } from '../namespace.ts';
 import { Serial } from '../serial.ts';
 import type { AgentSettings } from '../settings.ts';
-import { CLOSED, type FirewallInterface, type Ruleset, renderRuleset } from './ruleset.ts';
+import { CLOSED, type FirewallInterface, isOpen, type Ruleset, renderRuleset } from './ruleset.ts';
 import { rebuild, replace, type Transaction } from './transaction.ts';
 
 interface FirewallParts {
@@ -66,6 +66,11 @@ export class Firewall {
   /** What is in force: the controller's revision, and a digest of the loaded rules. */
   status(): { revision: number; hash: string } {
     return { revision: this.#group.revision, hash: this.#hash };
+  }
+
+  /** Somebody has said what may come in. */
+  get open(): boolean {
+    return isOpen(this.#group);
   }
 
   async #load(group: SecurityGroup, interfaces: readonly FirewallInterface[]): Promise<void> {

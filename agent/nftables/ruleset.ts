@@ -36,6 +36,11 @@ export interface NftChain {
 /** Nothing is admitted: what an amphora starts with. */
 export const CLOSED: SecurityGroup = { revision: 0, vips: [], rules: [], vrrp_peers: [], members: [] };
 
+/** Whether a controller made the group; its revisions begin with 1. */
+export function isOpen({ revision }: SecurityGroup): boolean {
+  return revision > CLOSED.revision;
+}
+
 /** Name of the verdict map. */
 export const LISTENERS = 'listeners';
 
@@ -66,7 +71,7 @@ export function renderRuleset(group: SecurityGroup, interfaces: readonly Firewal
       ...vipChains(),
       ...vrrpChains(),
       ...memberChains(),
-      inputChain(interfaces),
+      inputChain(interfaces, isOpen(group)),
       // Priority raw runs before connection tracking, which then lets every packet be.
       {
         name: 'prerouting',
@@ -79,7 +84,7 @@ export function renderRuleset(group: SecurityGroup, interfaces: readonly Firewal
   };
 }
 
-function inputChain(interfaces: readonly FirewallInterface[]): NftChain {
+function inputChain(interfaces: readonly FirewallInterface[], open: boolean): NftChain {
   const arrivingFor = (role: InterfaceRole, chain: string): nft.Rule[] => {
     const names = interfaces.filter(({ roles }) => roles.includes(role)).map(({ name }) => name);
     return names.length > 0 ? [[nft.among(nft.meta('iifname'), names.sort()), nft.jump(chain)]] : [];
@@ -92,7 +97,7 @@ function inputChain(interfaces: readonly FirewallInterface[]): NftChain {
       [nft.equals(nft.field('ip', 'saddr'), nft.prefix('127.0.0.0', 8)), nft.drop],
       [nft.equals(nft.field('ip6', 'saddr'), '::1'), nft.drop],
       [nft.equals(nft.field('icmp', 'type'), 'destination-unreachable'), nft.accept],
-      [nft.among(nft.field('icmpv6', 'type'), ICMPV6_TYPES), nft.accept],
+      [nft.among(nft.field('icmpv6', 'type'), open ? [...ICMPV6_TYPES, ANSWERED] : ICMPV6_TYPES), nft.accept],
       ...arrivingFor('vip', 'vip'),
       ...arrivingFor('vip', 'vrrp'),
       ...arrivingFor('member', 'member'),
@@ -103,11 +108,13 @@ function inputChain(interfaces: readonly FirewallInterface[]): NftChain {
 const ICMPV6_TYPES = [
   'destination-unreachable',
   'packet-too-big',
-  'nd-neighbor-solicit',
   'nd-neighbor-advert',
   // A switch that snoops multicast forgets who listens to neighbour solicitations unless its queries are answered.
   'mld-listener-query',
 ];
+
+/** Only answered for once the firewall is open: until then another amphora may have the VIP. */
+const ANSWERED = 'nd-neighbor-solicit';
 
 /** To a VIP, on a listener's protocol and port; that listener's chain decides about the source. */
 function vipChains(): NftChain[] {

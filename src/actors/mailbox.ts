@@ -3,6 +3,7 @@ import { type ActorAddress, partitionOf } from '../machines/address.ts';
 import { machineVersions } from '../machines/registry.ts';
 import type { Queryable } from '../store/database.ts';
 import type { Bus, Envelope } from './bus.ts';
+import type { ActorEvent } from './interpreter.ts';
 import { XSTATE_VERSION } from './versions.ts';
 
 /** First event of every actor: processing it takes the initial transition of its machine. */
@@ -39,7 +40,7 @@ export class Mailbox {
   }
 
   /** Put a message into an actor's mailbox. */
-  async send(transaction: Queryable, address: ActorAddress, event: { type: string }): Promise<Envelope> {
+  async send(transaction: Queryable, address: ActorAddress, event: ActorEvent): Promise<Envelope> {
     const id = randomUUID();
     const partition = partitionOf(address.loadBalancerId);
     const { seq } = await transaction

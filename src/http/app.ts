@@ -6,6 +6,7 @@ import { BODY_LIMIT } from './body.ts';
 import { discoveryRoutes } from './discovery.ts';
 import { Fault, faultBody, toFault } from './fault.ts';
 import { acceptJson } from './media.ts';
+import { actorRoutes } from './v2/actors.ts';
 import { amphoraRoutes } from './v2/amphorae.ts';
 import { flavorProfileRoutes } from './v2/flavor-profiles.ts';
 import { flavorRoutes } from './v2/flavors.ts';
@@ -45,6 +46,7 @@ export function createApi(api: Api): Hono {
     app.get(`${version}/octavia`, (context) => context.json('v2'));
     app.route(`${version}/octavia/amphorae`, amphoraRoutes(api));
     app.route(`${version}/amphorae/networks`, networkRoutes(api));
+    app.route(`${version}/amphorae/actors`, actorRoutes(api));
   }
   return app;
 }

@@ -14,7 +14,9 @@ export type ResourceName =
   | 'Flavor Profile'
   | 'Amphora'
   | 'Network'
-  | 'Provider';
+  | 'Provider'
+  | 'Actor'
+  | 'Dead Letter';
 
 /** A refused request: becomes the response's status and `faultstring`. */
 export class Fault extends Error {

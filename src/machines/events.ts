@@ -27,10 +27,13 @@ export type LoadBalancerCommand =
   /** Put new amphorae in the place of these, one after the other, in this order. */
   | { type: 'FAILOVER'; replacements: Replacement[] };
 
-/** A new amphora for an old one; `oldId` is null where one is missing. Ids are chosen by the sender. */
+/**
+ * A new amphora for an old one. `oldId` is null where one is missing, `newId` where one is too many. New ids are chosen by
+ * the sender.
+ */
 export interface Replacement {
   oldId: string | null;
-  newId: string;
+  newId: string | null;
   role: AmphoraRole;
 }
 

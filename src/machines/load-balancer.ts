@@ -88,7 +88,7 @@ export const loadBalancerMachine = setup({
     ),
     addReplacement: assign(({ context }) => {
       const [next] = context.replacements;
-      return next ? { amphorae: [...context.amphorae, newAmphora(next.newId, next.role)] } : {};
+      return next?.newId ? { amphorae: [...context.amphorae, newAmphora(next.newId, next.role)] } : {};
     }),
     finishReplacement: assign(({ context }) => ({
       replacements: context.replacements.slice(1),
@@ -113,6 +113,7 @@ export const loadBalancerMachine = setup({
     allConfigured: ({ context }) => allReached(context, 'configured'),
     allSynced: ({ context }) => allReached(context, 'synced'),
     allReleased: ({ context }) => context.amphorae.every(({ phase }) => phase === 'released'),
+    surplus: ({ context }) => context.replacements[0]?.newId === null,
     replacementNeeded: ({ context }) => context.replacements.length > 0,
     replacementPlugged: ({ context }) => replacement(context)?.phase === 'plugged',
     replacementGone: ({ context }) => (replacement(context)?.phase ?? 'released') === 'released',
@@ -318,6 +319,7 @@ export const loadBalancerMachine = setup({
         },
         choosing: {
           always: [
+            { target: 'releasing', guard: 'surplus' },
             { target: 'building', guard: 'replacementNeeded' },
             { target: '#load-balancer.ACTIVE', guard: 'single', actions: assign({ failedOver: true }) },
             { target: 'settling' },
@@ -332,12 +334,10 @@ export const loadBalancerMachine = setup({
               {
                 op: 'insertAmphorae',
                 loadBalancerId: context.loadBalancerId,
-                amphorae: context.replacements.slice(0, 1).map(({ newId, role }) => ({ id: newId, role })),
+                amphorae: newcomers(context),
               },
             ]),
-            spawn((context) =>
-              context.replacements.slice(0, 1).map(({ newId, role }) => ({ id: newId, role })),
-            ),
+            spawn(newcomers),
           ],
           always: { target: 'syncing', guard: 'replacementPlugged' },
         },
@@ -432,6 +432,12 @@ function releasing({ done, failed }: { done: string; failed: string }) {
 
 function amphoraAddress({ loadBalancerId }: LoadBalancerContext, id: string): ActorAddress {
   return { kind: 'amphora', id, loadBalancerId };
+}
+
+/** The amphora that was just added to take another's place. */
+function newcomers(context: LoadBalancerContext): { id: string; role: AmphoraRole }[] {
+  const amphora = replacement(context);
+  return amphora ? [{ id: amphora.id, role: amphora.role }] : [];
 }
 
 function spawn(make: (context: LoadBalancerContext) => { id: string; role: AmphoraRole }[]) {

@@ -34,6 +34,22 @@ export const amphoraAttributes = {
   },
 } as const;
 
+/** An amphora as far as a failover needs to know it. */
+export type AmphoraInService = Pick<Amphora, 'id' | 'role'>;
+
+/** The amphorae of a load balancer, the oldest first. */
+export function listAmphorae(db: Queryable, loadBalancerId: string): Promise<AmphoraInService[]> {
+  return selectAmphorae(db)
+    .where('load_balancer_id', '=', loadBalancerId)
+    .orderBy('created_at')
+    .orderBy('id')
+    .execute();
+}
+
+export function findAmphora(db: Queryable, id: string): Promise<Amphora | undefined> {
+  return selectAmphorae(db).where('id', '=', id).executeTakeFirst();
+}
+
 export function selectAmphorae(db: Queryable) {
   return db.selectFrom('amphorae').selectAll('amphorae').where('status', '<>', 'DELETED');
 }

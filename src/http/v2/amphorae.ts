@@ -1,8 +1,9 @@
 import { Hono } from 'hono';
 import { type Amphora, amphoraAttributes, selectAmphorae } from '../../store/amphorae.ts';
 import type { Api } from '../api.ts';
+import { failOverAmphora } from '../failover.ts';
 import { timestamp } from '../present.ts';
-import { answerList, answerShow, type Resource } from '../resource.ts';
+import { answerList, answerShow, pathId, type Resource } from '../resource.ts';
 
 const amphorae: Resource<'amphorae', Amphora> = {
   title: 'Amphora',
@@ -39,5 +40,9 @@ export function amphoraRoutes(api: Api): Hono {
   const routes = new Hono();
   routes.get('/', (context) => answerList(context, api.db, amphorae));
   routes.get('/:id', (context) => answerShow(context, api.db, amphorae));
+  routes.put('/:id/failover', async (context) => {
+    await failOverAmphora(api, pathId(context, 'Amphora'));
+    return context.body(null, 202);
+  });
   return routes;
 }

@@ -26,6 +26,7 @@ import {
   toCreate,
   toUpdate,
 } from '../change.ts';
+import { failOverLoadBalancer } from '../failover.ts';
 import { badRequest, conflict, Fault, invalidInput } from '../fault.ts';
 import { findMemberNetworks, VnicTypes } from '../member-placement.ts';
 import { presentCommon } from '../present.ts';
@@ -61,6 +62,11 @@ export function loadBalancerRoutes(api: Api): Hono {
   routes.on('GET', ['/:id/status', '/:id/statuses'], async (context) => {
     const row = await findRow(api.db, loadBalancers, pathId(context, 'Load Balancer'));
     return context.json({ statuses: presentStatuses(row, await loadTree(api.db, row.id)) });
+  });
+
+  routes.put('/:id/failover', async (context) => {
+    await failOverLoadBalancer(api, pathId(context, 'Load Balancer'));
+    return context.body(null, 202);
   });
 
   routes.post('/', async (context) => {

@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto';
+import type { Replacement } from '../machines/events.ts';
+import type { AmphoraRole, Topology } from '../model/status.ts';
+import { type AmphoraInService, findAmphora, listAmphorae } from '../store/amphorae.ts';
+import { lockLoadBalancer, updateLoadBalancer } from '../store/load-balancers.ts';
+import type { Api } from './api.ts';
+import { addressOf, invalidState } from './change.ts';
+import { immutable, notFound } from './fault.ts';
+
+/** The standby goes first: while it is replaced, the master serves, and then it takes over (contract C6). */
+const rolesOf: Record<Topology, AmphoraRole[]> = {
+  SINGLE: ['STANDALONE'],
+  ACTIVE_STANDBY: ['BACKUP', 'MASTER'],
+};
+
+/**
+ * Replace every amphora of a load balancer, and make those that are missing.
+ * @throws Fault 404; 409 unless it is ACTIVE or ERROR
+ */
+export function failOverLoadBalancer(api: Api, id: string): Promise<void> {
+  return failOver(api, id, {
+    admits: (status) => status === 'ACTIVE' || status === 'ERROR',
+    refusal: (status) => invalidState(status, id),
+    choose: (topology, amphorae) => {
+      const replacements = rolesOf[topology].map((role) =>
+        replace(amphorae.find((amphora) => amphora.role === role)?.id ?? null, role),
+      );
+      // A failover that was cut short may have left two of a kind.
+      const surplus = amphorae.filter(({ id }) => !replacements.some(({ oldId }) => oldId === id));
+      return [...replacements, ...surplus.map(({ id, role }) => ({ oldId: id, newId: null, role }))];
+    },
+  });
+}
+
+/**
+ * Replace one amphora.
+ * @throws Fault 404; 409 unless its load balancer is ACTIVE
+ */
+export async function failOverAmphora(api: Api, amphoraId: string): Promise<void> {
+  const amphora = await findAmphora(api.db, amphoraId);
+  if (amphora === undefined) throw notFound('Amphora', amphoraId);
+  const { load_balancer_id: loadBalancerId, role } = amphora;
+  await failOver(api, loadBalancerId, {
+    admits: (status) => status === 'ACTIVE',
+    refusal: () => immutable('Load Balancer', loadBalancerId),
+    choose: () => [replace(amphoraId, role)],
+  });
+}
+
+interface Plan {
+  admits(status: string): boolean;
+  refusal(status: string): Error;
+  choose(topology: Topology, amphorae: AmphoraInService[]): Replacement[];
+}
+
+async function failOver(api: Api, loadBalancerId: string, plan: Plan): Promise<void> {
+  const envelope = await api.db.transaction().execute(async (transaction) => {
+    const loadBalancer = await lockLoadBalancer(transaction, loadBalancerId);
+    if (loadBalancer === undefined) throw notFound('Load Balancer', loadBalancerId);
+    const { provisioning_status: status, topology } = loadBalancer;
+    if (!plan.admits(status)) throw plan.refusal(status);
+    const replacements = plan.choose(topology, await listAmphorae(transaction, loadBalancerId));
+    await updateLoadBalancer(transaction, loadBalancerId, { provisioning_status: 'PENDING_UPDATE' });
+    return api.mailbox.send(transaction, addressOf(loadBalancerId), { type: 'FAILOVER', replacements });
+  });
+  api.mailbox.publish(envelope);
+}
+
+function replace(oldId: string | null, role: AmphoraRole): Replacement {
+  return { oldId, newId: randomUUID(), role };
+}
