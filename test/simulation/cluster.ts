@@ -1,0 +1,162 @@
+import type { Logger } from 'pino';
+import { Node } from '../../src/actors/node.ts';
+import type { ActorStore } from '../../src/actors/store.ts';
+import type { Effects } from '../../src/machines/effects.ts';
+import { machinesWith } from '../../src/machines/registry.ts';
+import type { SimulatedBus } from './bus.ts';
+import { simulatedEffects } from './effects.ts';
+import type { Faults } from './faults.ts';
+import type { Invariants } from './invariants.ts';
+import { Link } from './link.ts';
+import type { Random } from './random.ts';
+import type { Rows } from './rows.ts';
+import { SimulatedProcess } from './simulated-process.ts';
+import type { SimulatedStore } from './store.ts';
+import { storeThrough } from './store-calls.ts';
+import type { VirtualTime } from './virtual-time.ts';
+import type { World } from './world.ts';
+
+export const LEASE_MS = 6_000;
+
+const deadlines = {
+  create: 40_000,
+  update: 20_000,
+  failover: 40_000,
+  delete: 30_000,
+  boot: 15_000,
+  step: 7_500,
+};
+const machines = machinesWith(deadlines);
+
+/** How long a process that is to end may take, before it is killed. */
+const PATIENCE_MS = 10_000;
+
+/** From the last fault on, everything comes to rest within this time: a creation that fails last, and its release. */
+export const REST_MS = deadlines.create + deadlines.delete + 2 * LEASE_MS + 20_000;
+
+/** What a node is made of that a seeded bug may replace. */
+export interface NodeOrgans {
+  store: ActorStore;
+  effects: Effects;
+}
+
+export interface ClusterParts {
+  time: VirtualTime;
+  random: Random;
+  faults: Faults;
+  rows: Rows;
+  store: SimulatedStore;
+  world: World;
+  bus: SimulatedBus;
+  invariants: Invariants;
+  log(process: SimulatedProcess): Logger;
+  tell(text: string): void;
+  /** Replaces organs of every node before it lives. */
+  surgery(organs: NodeOrgans): NodeOrgans;
+}
+
+interface Member {
+  process: SimulatedProcess;
+  node: Node;
+}
+
+/** The controllers: real nodes in simulated processes. */
+export class Cluster {
+  readonly #parts: ClusterParts;
+  readonly #size: number;
+  #members: Member[] = [];
+  #started = 0;
+
+  constructor(parts: ClusterParts, size: number) {
+    this.#parts = parts;
+    this.#size = size;
+    for (let index = 0; index < size; index += 1) this.#start(`node-${index}`);
+  }
+
+  /** Processes in which nobody knows of the end of their node. */
+  processes(): SimulatedProcess[] {
+    return this.#members.map(({ process }) => process);
+  }
+
+  /** End a process at once; it comes back later, as itself or as another. */
+  kill(process: SimulatedProcess): void {
+    process.kill();
+    this.#members = this.#members.filter((member) => member.process !== process);
+    this.#replace(process);
+  }
+
+  /** End a process in order: what it has is handed over, if it can do so in time. */
+  async close(process: SimulatedProcess): Promise<void> {
+    const member = this.#members.find((each) => each.process === process);
+    if (member === undefined) return;
+    this.#members = this.#members.filter((each) => each !== member);
+    await new Promise<void>((resolve) => {
+      this.#parts.time.after(PATIENCE_MS, resolve);
+      member.node.close().then(resolve, resolve);
+    });
+    process.kill();
+    this.#replace(process);
+  }
+
+  #replace({ name }: SimulatedProcess): void {
+    const { time, random } = this.#parts;
+    this.#started += 1;
+    const successor = random.chance(0.5) ? name : `node-${this.#size + this.#started}`;
+    time.after(random.between(200, 8_000), () => this.#start(successor));
+  }
+
+  #start(name: string): void {
+    const { time, random, faults, store, world, rows, bus, invariants, tell } = this.#parts;
+    const process = new SimulatedProcess(name, time, random);
+    const storeLink = new Link(time, random, process, () => ({
+      delayMs: faults.storeDelayMs,
+      refuses: faults.storeRefuses,
+      answerLost: faults.storeAnswerLost,
+    }));
+    const worldLink = new Link(time, random, process, () => ({
+      delayMs: faults.worldDelayMs,
+      refuses: 0,
+      answerLost: faults.worldAnswerLost,
+    }));
+    const agentLink = new Link(time, random, process, () => ({
+      delayMs: faults.worldDelayMs,
+      refuses: 0,
+      answerLost: faults.worldAnswerLost,
+      heldUp: { chance: faults.agentHeldUp, ms: 3 * LEASE_MS },
+    }));
+    const watched = invariants.watch(store, world);
+    const organs = this.#parts.surgery({
+      store: {
+        ...storeThrough(store, (call) => call()),
+        commit: async (commit) => {
+          const result = await watched(commit);
+          const { actor, event, outcome } = commit;
+          tell(`${name} ${actor.kind} ${actor.id}: ${event.type} -> ${outcome.state} (${result.result})`);
+          return result;
+        },
+      },
+      effects: simulatedEffects({
+        ...{ rows, world, storeLink, worldLink, agentLink, random, faults, clock: process.clock },
+        started: (effect, requestId) => {
+          tell(`${name} ${requestId}: ${effect} begins`);
+          invariants.effectStarted(store, requestId);
+        },
+      }),
+    });
+    const node = new Node(
+      {
+        store: storeThrough(organs.store, (call) => storeLink.call(call)),
+        bus: bus.connect(process),
+        clock: process.clock,
+        machines,
+        effects: organs.effects,
+        log: this.#parts.log(process),
+      },
+      { node: name, leaseMs: LEASE_MS, sweepMs: 1_000, cacheSize: 3, effectConcurrency: 4 },
+    );
+    tell(`${name} starts`);
+    this.#members.push({ process, node });
+    // A process that cannot start ends, and is started again.
+    node.start().catch(() => this.kill(process));
+  }
+}

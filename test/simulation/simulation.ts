@@ -1,0 +1,176 @@
+import pino, { type Logger } from 'pino';
+import { SimulatedBus } from './bus.ts';
+import { Client } from './client.ts';
+import { Cluster, LEASE_MS, type NodeOrgans, REST_MS } from './cluster.ts';
+import { calm, type Faults } from './faults.ts';
+import { Invariants } from './invariants.ts';
+import { Random } from './random.ts';
+import { isPending, Rows } from './rows.ts';
+import { SimulatedProcess } from './simulated-process.ts';
+import { SimulatedStore } from './store.ts';
+import { VirtualTime } from './virtual-time.ts';
+import { World } from './world.ts';
+
+/** A defect put in on purpose, to see whether the invariants notice it. */
+export interface Bug {
+  Store?: typeof SimulatedStore;
+  surgery?(organs: NodeOrgans): NodeOrgans;
+  /** Agents obey every epoch. */
+  obedientAgents?: boolean;
+}
+
+export interface SimulationOptions {
+  seed: number;
+  bug?: Bug;
+  /** Receives a line for everything that happens. */
+  trace?: (line: string) => void;
+}
+
+const STORM_MS = 40_000;
+
+/** How often a load balancer may need to be asked to go: its first deletions may have met what still hung. */
+const DELETIONS = 8;
+
+/**
+ * A few load balancers in a few nodes, users who change them, and faults, all from one seed. After a while the faults
+ * stop and everything must come to rest; then all is deleted and nothing may remain.
+ * @returns what was violated
+ */
+export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Promise<string[]> {
+  const random = new Random(seed);
+  const time = new VirtualTime();
+  const rows = new Rows();
+  const faults: Faults = { ...calm };
+  const invariants = new Invariants(rows, () => time.now);
+  const store = new (bug.Store ?? SimulatedStore)({
+    now: () => time.now,
+    random,
+    applyRowChange: (change) => rows.apply(change),
+  });
+  const world = new World(() => time.now, invariants, { fencing: bug.obedientAgents !== true });
+  const bus = new SimulatedBus(time, random, faults);
+  const tell = (text: string) => trace?.(`${(time.now / 1000).toFixed(3).padStart(8)}  ${text}`);
+  const surgery = (organs: NodeOrgans) => bug.surgery?.(organs) ?? organs;
+  const log = (process: SimulatedProcess) => (trace ? loggerOf(process, tell) : silent);
+  const cluster = new Cluster(
+    { ...{ time, random, faults, rows, store, world, bus, invariants }, log, tell, surgery },
+    1 + random.below(3),
+  );
+  const api = bus.connect(new SimulatedProcess('api', time, random));
+  const client = new Client({ rows, store, bus: api, random, invariants });
+
+  for (let count = 1 + random.below(3); count > 0; count -= 1) {
+    time.after(random.between(0, STORM_MS / 3), () => client.create());
+  }
+  for (let count = 4 + random.below(12); count > 0; count -= 1) {
+    time.after(random.between(STORM_MS / 8, STORM_MS), () => client.change());
+  }
+  brew({ time, random, faults, cluster, tell });
+  await time.run(() => false, STORM_MS);
+
+  tell('the faults stop');
+  Object.assign(faults, calm);
+  for (const process of cluster.processes()) process.continue();
+  await rest();
+  if (invariants.violations.length === 0) invariants.atRest(store, world);
+
+  for (let round = 0; round < DELETIONS && invariants.violations.length === 0; round += 1) {
+    const left = [...rows.loadBalancers.values()].filter(({ status }) => status !== 'DELETED');
+    if (left.length === 0) break;
+    tell(`${left.length} load balancers are to go`);
+    for (const loadBalancer of left) client.delete(loadBalancer);
+    await rest();
+  }
+  for (const { id, status } of rows.loadBalancers.values()) {
+    if (status !== 'DELETED') invariants.violated(`load balancer ${id} cannot be deleted: ${status}`);
+  }
+  invariants.atRest(store, world);
+  return invariants.violations;
+
+  async function rest(): Promise<void> {
+    const end = time.now + REST_MS;
+    while (!resting(rows, store)) {
+      if (time.now > end) return invariants.stuck(store);
+      await time.run(() => false, 500);
+    }
+  }
+}
+
+function resting(rows: Rows, store: SimulatedStore): boolean {
+  const settled = ({ status }: { status: string }) => !isPending(status as never);
+  return (
+    store.messages().length === 0 &&
+    [...rows.loadBalancers.values(), ...rows.children.values()].every(settled) &&
+    store.actors().every(({ effects }) => Object.keys(effects).length === 0)
+  );
+}
+
+/** Decide what goes wrong, and when. */
+function brew(parts: {
+  time: VirtualTime;
+  random: Random;
+  faults: Faults;
+  cluster: Cluster;
+  tell(text: string): void;
+}): void {
+  const { time, random, faults, cluster, tell } = parts;
+  // Some runs have bad links and some have not, so that a failure of processes is also seen alone.
+  const sometimes = (most: number) => (random.chance(0.5) ? random.between(0, most) : 0);
+  Object.assign(faults, {
+    storeRefuses: sometimes(0.05),
+    storeAnswerLost: sometimes(0.05),
+    storeDelayMs: random.between(1, 30),
+    messageLost: sometimes(0.5),
+    messageDuplicated: sometimes(0.5),
+    messageDelayMs: random.between(1, 500),
+    placement: sometimes(0.03),
+    transient: sometimes(0.3),
+    terminal: sometimes(0.05),
+    worldAnswerLost: sometimes(0.1),
+    agentHeldUp: sometimes(0.1),
+    hang: sometimes(0.1),
+    deaf: random.chance(0.2) ? 0.03 : 0,
+    worldDelayMs: random.between(1, 300),
+  });
+  const { storeRefuses } = faults;
+  const blows = [
+    (process: SimulatedProcess) => {
+      tell(`${process.name} is killed`);
+      cluster.kill(process);
+    },
+    (process: SimulatedProcess) => {
+      const pauseMs = random.between(0.2, 3) * LEASE_MS;
+      tell(`${process.name} is stopped for ${pauseMs.toFixed(0)} ms`);
+      process.stop();
+      time.after(pauseMs, () => process.continue());
+    },
+    (process: SimulatedProcess) => {
+      tell(`${process.name} is to end`);
+      void cluster.close(process);
+    },
+    () => {
+      const outageMs = random.between(0.1, 2) * LEASE_MS;
+      tell(`the store is down for ${outageMs.toFixed(0)} ms`);
+      faults.storeRefuses = 1;
+      time.after(outageMs, () => {
+        if (time.now < STORM_MS) faults.storeRefuses = storeRefuses;
+      });
+    },
+  ];
+  for (let count = random.below(7); count > 0; count -= 1) {
+    time.after(random.between(0, STORM_MS), () => {
+      const process = random.pick(cluster.processes());
+      if (process !== undefined) random.pick(blows)?.(process);
+    });
+  }
+}
+
+const silent = pino({ level: 'silent' });
+
+function loggerOf(process: SimulatedProcess, tell: (text: string) => void): Logger {
+  const write = (line: string) => {
+    const { msg, err } = JSON.parse(line) as { msg: string; err?: { message: string } };
+    tell(`${process.name} ${msg}${err ? `: ${err.message}` : ''}`);
+  };
+  return pino({ level: 'info', base: null, timestamp: false }, { write });
+}
