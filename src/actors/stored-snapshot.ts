@@ -44,12 +44,15 @@ export function readStored(
   }
 }
 
-/** Whether the chart has the snapshot's states, all of its own context, and the effects that run. */
+/**
+ * Whether the chart has the snapshot's states, all of its own context (null and absent mean the same to charts), and the
+ * effects that run.
+ */
 function check(machine: AnyStateMachine, { snapshot, input, effects }: ActorState): void {
   const { context } = restore(machine, snapshot ?? {});
   const [newborn] = initialTransition(machine, input as never);
   const missing = Object.keys(newborn.context).filter(
-    (key) => newborn.context[key] !== undefined && context[key] === undefined,
+    (key) => newborn.context[key] != null && context[key] === undefined,
   );
   if (missing.length > 0) throw new Error(`its context lacks ${missing.join(', ')}`);
   for (const { src } of Object.values(effects)) {

@@ -34,6 +34,7 @@ export interface Database {
   dead_letters: DeadLetterTable;
   timers: TimerTable;
   actor_events: ActorEventTable;
+  actor_audit: ActorAuditTable;
   status_events: StatusEventTable;
   status_publisher: StatusPublisherTable;
   netns_networks: NetnsNetworkTable;
@@ -376,6 +377,16 @@ export interface StatusEventTable {
 export interface StatusPublisherTable {
   only_row: Defaulted<boolean>;
   holder: string | null;
+}
+
+export interface ActorAuditTable {
+  id: Generated<string>;
+  created_at: Timestamp;
+  operator: string;
+  action: string;
+  actor_kind: string;
+  actor_id: string;
+  payload: Json<object>;
 }
 
 export interface NetnsNetworkTable {

@@ -1,0 +1,169 @@
+import { type Context, Hono } from 'hono';
+import { z } from 'zod';
+import { acceptedEvents } from '../../actors/accepted-events.ts';
+import { RESUME } from '../../actors/mailbox.ts';
+import {
+  type Actor,
+  type ActorEventRow,
+  type AuditEntry,
+  actorAttributes,
+  actorEventAttributes,
+  amphoraIdsOf,
+  armedTimers,
+  auditAttributes,
+  endQuarantine,
+  recordAudit,
+  selectActorEvents,
+  selectActors,
+  selectAudit,
+  waitingMessages,
+} from '../../store/actors.ts';
+import type { Queryable } from '../../store/database.ts';
+import { type AdminEnv, adminOnly } from '../admin.ts';
+import type { Api } from '../api.ts';
+import { text } from '../attributes.ts';
+import { readBody } from '../body.ts';
+import { conflict, invalidInput } from '../fault.ts';
+import { answerList, findRow, pathId, type Resource } from '../resource.ts';
+import { deadLetterRoutes } from './dead-letters.ts';
+
+/** How many waiting messages are shown with an actor. */
+const SHOWN_MESSAGES = 100;
+
+const Scalar = z.union([text(10_000), z.number(), z.boolean(), z.null()]);
+const Flat = z.union([Scalar, z.record(text(255), Scalar)]);
+/** An event as charts have them: nothing nested deeper than a list of objects. */
+const InjectedEvent = z.record(text(255), z.union([Flat, z.array(Flat)])).and(z.object({ type: text(255) }));
+
+const actors: Resource<'actors', Actor> = {
+  title: 'Actor',
+  root: 'actor',
+  plural: 'actors',
+  select: selectActors,
+  attributes: actorAttributes,
+  present: (row) => ({
+    id: row.id,
+    kind: row.kind,
+    loadbalancer_id: row.load_balancer_id,
+    partition: row.partition,
+    node: row.node,
+    state: row.state,
+    state_since: row.state_since,
+    state_seconds: Math.round(row.state_seconds),
+    version: row.version,
+    machine_version: row.machine_version,
+    done: row.done,
+    quarantined: row.quarantined !== null,
+    quarantine_reason: row.quarantined,
+    created_at: row.created_at,
+    updated_at: row.updated_at,
+  }),
+};
+
+const history: Resource<'actor_events', ActorEventRow> = {
+  title: 'Actor',
+  root: 'event',
+  plural: 'events',
+  select: selectActorEvents,
+  attributes: actorEventAttributes,
+  present: (row) => ({
+    id: row.id,
+    at: row.at,
+    version: row.version,
+    event: row.event,
+    handled: row.handled,
+    from_state: row.from_state,
+    to_state: row.to_state,
+    actions: row.actions,
+    node: row.node,
+    epoch: row.epoch,
+  }),
+};
+
+const audit: Resource<'actor_audit', AuditEntry> = {
+  title: 'Actor',
+  root: 'audit',
+  plural: 'audit',
+  select: selectAudit,
+  attributes: auditAttributes,
+  present: (row) => ({ ...row }),
+};
+
+/** `/amphorae/actors`: what the runtime hosts, for administrators. Not part of Octavia. */
+export function actorRoutes(api: Api): Hono<AdminEnv> {
+  const { db, mailbox } = api;
+  const routes = new Hono<AdminEnv>();
+  routes.use(adminOnly);
+  routes.route('/dead-letters', deadLetterRoutes(api));
+  routes.get('/audit', (context) => answerList(context, db, audit));
+
+  routes.get('/', (context) => answerList(context, db, actors));
+  routes.get('/:id', async (context) => context.json({ actor: await describe(db, await find(db, context)) }));
+  routes.get('/:id/history', async (context) => {
+    const { kind, id } = await find(db, context);
+    return answerList(context, db, history, (query) =>
+      query.where('actor_kind', '=', kind).where('actor_id', '=', id),
+    );
+  });
+
+  /** A message to the actor, as if somebody had sent it. */
+  const send = async (
+    context: Context<AdminEnv>,
+    action: string,
+    choose: (transaction: Queryable, actor: Actor) => Promise<{ event: { type: string }; payload: object }>,
+  ) => {
+    const envelope = await db.transaction().execute(async (transaction) => {
+      const actor = await find(transaction, context);
+      if (actor.done) throw conflict(`Actor ${actor.id} has ended in ${actor.state}.`);
+      const { event, payload } = await choose(transaction, actor);
+      await recordAudit(transaction, { operator: context.get('operator'), action, actor, payload });
+      const { kind, id, load_balancer_id: loadBalancerId } = actor;
+      return mailbox.send(transaction, { kind, id, loadBalancerId }, event);
+    });
+    mailbox.publish(envelope);
+    return context.json({ message: { id: envelope.id, seq: envelope.seq, event: envelope.event } }, 202);
+  };
+
+  routes.post('/:id/events', async (context) => {
+    const event = await readBody(context, 'event', InjectedEvent);
+    return send(context, 'inject', async (_, { kind }) => {
+      const known = acceptedEvents(kind);
+      if (!known.includes(event.type)) {
+        throw invalidInput('type', event.type, `Value should be one of: ${known.join(', ')}`);
+      }
+      return { event, payload: { event } };
+    });
+  });
+
+  routes.post('/:id/resume', (context) =>
+    send(context, 'resume', async (transaction, actor) => ({
+      event: RESUME,
+      payload: { quarantined: await endQuarantine(transaction, actor) },
+    })),
+  );
+
+  return routes;
+}
+
+function find(db: Queryable, context: Context): Promise<Actor> {
+  return findRow(db, actors, pathId(context, 'Actor'));
+}
+
+/** An actor with all that hangs on it. */
+async function describe(db: Queryable, actor: Actor) {
+  const [messages, timers, amphorae] = await Promise.all([
+    waitingMessages(db, actor, SHOWN_MESSAGES),
+    armedTimers(db, actor),
+    amphoraIdsOf(db, actor.load_balancer_id),
+  ]);
+  return {
+    ...actors.present(actor),
+    snapshot: actor.snapshot,
+    input: actor.input,
+    effects: actor.effects,
+    timers,
+    messages,
+    accepted_events: acceptedEvents(actor.kind),
+    links: { loadbalancer: actor.load_balancer_id, amphorae },
+  };
+}
