@@ -120,6 +120,21 @@ export const settings = {
     20,
     'One call to an agent; its slowest work, haproxy start, takes well below a second.',
   ),
+  api_mutations: setting(
+    z.enum(['refuse', 'queue']),
+    'refuse',
+    'A change while an earlier one is applied: Octavia answers 409; `queue` accepts it and applies it next.',
+  ),
+  status_retention_hours: setting(
+    Seconds,
+    168,
+    'Status events stay on the stream this long: a subscriber that was away for a week misses nothing.',
+  ),
+  status_retention_mebibytes: setting(
+    Count.min(1),
+    256,
+    'The oldest status events go beyond this; room for about 400,000.',
+  ),
   vip_port_at_boot: setting(
     Flag,
     true,

@@ -1,11 +1,11 @@
 import type { Logger } from 'pino';
 import type { Db } from '../store/database.ts';
-import type { StatusEvent } from './event.ts';
 import { giveUpTurn, takeTurn } from './outbox.ts';
+import type { StatusStream } from './stream.ts';
 
 export interface PublisherParts {
   db: Db;
-  stream: { append(events: StatusEvent[], succession: boolean): Promise<void> };
+  stream: StatusStream;
   log: Logger;
 }
 
@@ -59,6 +59,7 @@ export class StatusPublisher {
     while (this.#again && !this.#closed) {
       this.#again = false;
       try {
+        await stream.open(); // also without events, so that subscribers find it
         const published = await takeTurn(db, turn, (events, succession) => stream.append(events, succession));
         if (published === 0) continue;
         this.#again = true;

@@ -1,7 +1,6 @@
 import {
   deadline,
   type JetStreamClient,
-  type JetStreamManager,
   JSONCodec,
   type NatsConnection,
   NatsError,
@@ -25,6 +24,9 @@ export interface StreamLimits {
   maxBytes: number;
 }
 
+/** How long the server remembers message ids: its own default, which it says must not exceed the age. */
+const DUPLICATES_MS = 120_000;
+
 const codec = JSONCodec<StatusEvent>();
 
 /**
@@ -38,11 +40,34 @@ export class StatusStream {
   readonly #limits: StreamLimits;
   /** Sequence of the last message in the stream; undefined when it has to be asked for. */
   #position: number | undefined;
+  /** Events may have been stored without our knowledge: by a predecessor, or in an attempt that failed. */
+  #unsure = true;
 
   constructor(nats: NatsConnection, limits: StreamLimits) {
     this.#nats = nats;
     this.#client = nats.jetstream();
     this.#limits = limits;
+  }
+
+  /** Make the stream unless it is there, or bring its limits up to date; what an operator changed besides, stays. */
+  async open(): Promise<number> {
+    if (this.#position !== undefined) return this.#position;
+    // Rejects at once without a connection, where a request would wait in the client's memory.
+    await deadline(this.#nats.rtt(), ACK_MS);
+    const { streams } = await this.#nats.jetstreamManager();
+    const wanted = {
+      subjects: [ALL_SUBJECTS],
+      max_age: nanos(this.#limits.maxAgeMs),
+      max_bytes: this.#limits.maxBytes,
+      duplicate_window: nanos(Math.min(this.#limits.maxAgeMs, DUPLICATES_MS)),
+    };
+    const found = await streams.info(STREAM).catch(unless(STREAM_NOT_FOUND));
+    const { config, state } =
+      found ?? (await streams.add({ name: STREAM, storage: StorageType.File, ...wanted }));
+    if (config.max_age !== wanted.max_age || config.max_bytes !== wanted.max_bytes)
+      await streams.update(STREAM, { ...config, ...wanted });
+    this.#position = state.last_seq;
+    return state.last_seq;
   }
 
   /**
@@ -51,16 +76,11 @@ export class StatusStream {
    * @param succession another process may have appended since the last call.
    */
   async append(events: StatusEvent[], succession: boolean): Promise<void> {
-    // Rejects at once without a connection, where a publish would wait in the client's memory.
-    await deadline(this.#nats.rtt(), ACK_MS);
-    let missing = events;
-    if (succession || this.#position === undefined) {
-      const manager = await this.#nats.jetstreamManager();
-      this.#position = await this.#open(manager);
-      if (this.#position > 0) missing = await this.#missing(manager, events);
-    }
-    const position = this.#position;
-    this.#position = undefined;
+    const unsure = succession || this.#unsure;
+    if (unsure) this.#position = undefined;
+    const position = await this.open();
+    const missing = unsure && position > 0 ? await this.#missing(events) : events;
+    this.#unsure = true;
     await Promise.all(
       missing.map((event, index) =>
         this.#client.publish(subjectOf(event), codec.encode(event), {
@@ -71,28 +91,12 @@ export class StatusStream {
       ),
     );
     this.#position = position + missing.length;
-  }
-
-  /** Make the stream, or bring its limits up to date and leave what an operator has changed besides. */
-  async #open({ streams }: JetStreamManager): Promise<number> {
-    const wanted = {
-      subjects: [ALL_SUBJECTS],
-      max_age: nanos(this.#limits.maxAgeMs),
-      max_bytes: this.#limits.maxBytes,
-    };
-    const found = await streams.info(STREAM).catch(unless(STREAM_NOT_FOUND));
-    if (found === undefined) {
-      const { state } = await streams.add({ name: STREAM, storage: StorageType.File, ...wanted });
-      return state.last_seq;
-    }
-    const { config, state } = found;
-    if (config.max_age !== wanted.max_age || config.max_bytes !== wanted.max_bytes)
-      await streams.update(STREAM, { ...config, ...wanted });
-    return state.last_seq;
+    this.#unsure = false;
   }
 
   /** Those that the stream does not have yet. The events of one object are stored in their order, so its last one tells. */
-  async #missing({ streams }: JetStreamManager, events: StatusEvent[]): Promise<StatusEvent[]> {
+  async #missing(events: StatusEvent[]): Promise<StatusEvent[]> {
+    const { streams } = await this.#nats.jetstreamManager();
     const subjects = [...new Set(events.map(subjectOf))];
     const stored = await Promise.all(
       subjects.map(async (subject) => {

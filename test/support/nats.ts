@@ -7,8 +7,8 @@ export interface TestNats {
   /** With credentials; connect through `natsOptions(url)`. */
   url: string;
   stop(): Promise<void>;
-  /** Kill it and start it again at the same address, as after a crash. */
-  restart(): Promise<void>;
+  /** Kill it and start it again at the same address, as after a crash, with `meanwhile` between the two. */
+  restart(meanwhile?: () => Promise<void>): Promise<void>;
 }
 
 /** A real nats-server with JetStream for one test file. It ends with the test's process at the latest. */
@@ -22,8 +22,9 @@ export async function startTestNats(): Promise<TestNats> {
       await server.stop(child);
       rmSync(directory, { recursive: true, force: true });
     },
-    async restart() {
+    async restart(meanwhile = async () => {}) {
       await child.stop('SIGKILL', 0);
+      await meanwhile();
       child = await server.start();
     },
   };

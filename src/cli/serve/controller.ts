@@ -1,22 +1,23 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { connect, type NatsConnection } from 'nats';
 import type { Logger } from 'pino';
 import { systemClock } from '../../actors/clock.ts';
-import { Mailbox } from '../../actors/mailbox.ts';
 import { NatsBus } from '../../actors/nats-bus.ts';
-import { natsOptions } from '../../actors/nats-url.ts';
 import { Node } from '../../actors/node.ts';
-import { PostgresActorStore } from '../../actors/postgres-store.ts';
 import type { Config } from '../../config.ts';
 import { CertificateAuthority } from '../../effects/certificate-authority.ts';
 import { createEffects } from '../../effects/effects.ts';
 import { createApi } from '../../http/app.ts';
 import { serveApi } from '../../http/server.ts';
 import { machinesWith } from '../../machines/registry.ts';
+import { CommitSignal } from '../../status/commit-signal.ts';
+import { StatusPublisher } from '../../status/publisher.ts';
+import { StatusStream } from '../../status/stream.ts';
 import { openDatabase } from '../../store/database.ts';
 import { compileRowChanges } from '../../store/row-changes.ts';
+import { AnnouncingMailbox, AnnouncingStore } from './announcing.ts';
 import { keepHouse } from './housekeeping.ts';
+import { connectNats } from './nats.ts';
 import { openProvider } from './provider.ts';
 
 /** One process of the control plane: the REST API, a node that runs actors, or both. */
@@ -40,9 +41,11 @@ export async function createController(config: Config, log: Logger): Promise<Con
       applicationName: `amphorae ${node}`,
     });
     closers.push(database.close);
-    const nats = await connectNats(config, node, log);
+    const nats = await connectNats(config.nats_url, `amphorae ${node}`, log);
     const bus = new NatsBus(nats, log);
     closers.push(() => bus.close());
+    const committed = new CommitSignal(nats);
+    const announce = () => committed.raise();
     const authority = CertificateAuthority.open(join(config.data_dir, 'ca'));
     const { provider, networks } = await openProvider({ config, db: database.db, authority });
     closers.push(() => provider.close());
@@ -50,7 +53,7 @@ export async function createController(config: Config, log: Logger): Promise<Con
     if (config.roles.includes('controller')) {
       const runtime = new Node(
         {
-          store: new PostgresActorStore(database.pool, compileRowChanges),
+          store: new AnnouncingStore(database.pool, compileRowChanges, announce),
           bus,
           clock: systemClock,
           machines: machinesWith(deadlines(config)),
@@ -68,13 +71,20 @@ export async function createController(config: Config, log: Logger): Promise<Con
       await runtime.start();
       closers.push(() => runtime.close());
       closers.push(keepHouse({ db: database.db, network: provider.network, log }));
+
+      const publisher = new StatusPublisher(
+        { db: database.db, stream: new StatusStream(nats, streamLimits(config)), log },
+        { name: node, lookMs: config.sweep_seconds * 1000 },
+      );
+      committed.listen(() => publisher.wake());
+      closers.push(() => publisher.close());
     }
 
     let url: string | undefined;
     if (config.roles.includes('api')) {
       const api = createApi({
         db: database.db,
-        mailbox: new Mailbox(bus),
+        mailbox: new AnnouncingMailbox(bus, announce),
         network: provider.network,
         networks,
         config,
@@ -104,21 +114,9 @@ function deadlines(config: Config) {
   };
 }
 
-/** Stays connected for the life of the process: while NATS is away, the sweep carries the messages. */
-async function connectNats(config: Config, node: string, log: Logger): Promise<NatsConnection> {
-  const connection = await connect({
-    ...natsOptions(config.nats_url),
-    name: `amphorae ${node}`,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 500,
-    waitOnFirstConnect: true,
-    timeout: 10_000,
-  });
-  void (async () => {
-    for await (const status of connection.status()) {
-      if (status.type === 'disconnect' || status.type === 'reconnect')
-        log.warn({ nats: status.type }, 'NATS connection');
-    }
-  })();
-  return connection;
+function streamLimits(config: Config) {
+  return {
+    maxAgeMs: config.status_retention_hours * 3_600_000,
+    maxBytes: config.status_retention_mebibytes * 2 ** 20,
+  };
 }

@@ -7,14 +7,12 @@ import { promisify } from 'node:util';
 import { connect } from 'nats';
 import { natsOptions } from '../../actors/nats-url.ts';
 import { TerminalError } from '../../model/errors.ts';
+import { isTooOld, OLDEST_NATS } from '../nats-version.ts';
 import { type Child, type ChildSpec, startChild, whenReady } from './child.ts';
 import type { Service } from './keep-running.ts';
 import { endPredecessors } from './predecessor.ts';
 
 const execute = promisify(execFile);
-
-/** JetStream consumers as we use them work from here on. */
-const OLDEST = [2, 9];
 
 export interface NatsOptions {
   /** Where the server keeps its streams and configuration; made when missing. */
@@ -88,12 +86,10 @@ async function checkVersion(env: NodeJS.ProcessEnv): Promise<void> {
   const { stdout } = await execute('nats-server', ['--version'], { env, timeout: 10_000 }).catch((cause) => {
     throw new TerminalError('no_nats_server', 'nats-server is not installed: run scripts/setup', { cause });
   });
-  const [major = 0, minor = 0] = /v(\d+)\.(\d+)/.exec(stdout)?.slice(1).map(Number) ?? [];
-  const [oldestMajor = 0, oldestMinor = 0] = OLDEST;
-  if (major < oldestMajor || (major === oldestMajor && minor < oldestMinor)) {
+  if (isTooOld(stdout)) {
     throw new TerminalError(
       'nats_server_too_old',
-      `nats-server ${OLDEST.join('.')} or newer is needed, this is ${stdout.trim()}: install a newer one, or name a server in AMPHORAE_NATS_URL`,
+      `nats-server ${OLDEST_NATS} or newer is needed, this is ${stdout.trim()}: install a newer one, or name a server in AMPHORAE_NATS_URL`,
     );
   }
 }
