@@ -1,0 +1,41 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { sql } from 'kysely';
+import { test } from 'uvu';
+import { Mailbox } from '../../src/actors/mailbox.ts';
+import { PostgresActorStore } from '../../src/actors/postgres-store.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import { compileRowChanges } from '../../src/store/row-changes.ts';
+import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+import { storeContract } from './actor-store.ts';
+
+let postgres: TestPostgres;
+let database: ReturnType<typeof openDatabase>;
+test.before(async () => {
+  postgres = await startTestPostgres();
+  database = openDatabase(postgres.url, { maxConnections: 2, applicationName: 'test' });
+});
+test.after(async () => {
+  await database?.close();
+  await postgres?.stop();
+});
+
+storeContract(async () => {
+  const { db, pool } = database;
+  await sql`TRUNCATE actors, messages, timers, dead_letters, nodes`.execute(db);
+  await db.updateTable('partitions').set({ owner: null, lease_until: '-infinity' }).execute();
+  const mailbox = new Mailbox({ publish() {}, subscribe: () => () => {}, close: async () => {} });
+  return {
+    store: new PostgresActorStore(pool, compileRowChanges),
+    spawn: (address, input) => mailbox.spawn(db, address, input),
+    send: (address, event) => mailbox.send(db, address, event),
+    deadLetters: (actorId) =>
+      db
+        .selectFrom('dead_letters')
+        .select(['event', 'error'])
+        .where('actor_id', '=', actorId)
+        .execute() as Promise<{ event: { type: string }; error: string }[]>,
+    elapse: (ms) => pause(ms),
+  };
+});
+
+test.run();

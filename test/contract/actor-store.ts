@@ -1,0 +1,333 @@
+import { randomUUID } from 'node:crypto';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Envelope } from '../../src/actors/bus.ts';
+import type { Outcome } from '../../src/actors/interpreter.ts';
+import type { ActorRow, ActorStore, Cause, Commit, CommitResult } from '../../src/actors/store.ts';
+import { type ActorAddress, PARTITIONS, partitionOf } from '../../src/machines/address.ts';
+
+/** A store, and what the code around the runtime does to it. */
+export interface StoreHarness {
+  store: ActorStore;
+  /** As the API does in its transactions. */
+  spawn(address: ActorAddress, input: object): Promise<Envelope>;
+  send(address: ActorAddress, event: { type: string }): Promise<Envelope>;
+  deadLetters(actorId: string): Promise<{ event: { type: string }; error: string }[]>;
+  /** Let the store's clock go on. */
+  elapse(ms: number): Promise<void>;
+}
+
+const NODE = 'node-a';
+const LEASE_MS = 60_000;
+
+/**
+ * What the runtime relies on, whatever the store is made of.
+ * @param open makes the store as good as new
+ */
+export function storeContract(open: () => Promise<StoreHarness>): void {
+  const promise = (text: string, keep: (given: Given) => Promise<void>) =>
+    test(text, async () => keep(await given(await open())));
+
+  promise('a new actor has its input, no snapshot, and one message', async ({ store, actor, address }) => {
+    assert.is(actor.version, 0);
+    assert.is(actor.snapshot, null);
+    assert.equal(actor.input, { answer: 42 });
+    assert.equal(
+      (await store.mailbox(address, 9)).map(({ event }) => event.type),
+      ['amphorae.start'],
+    );
+    assert.is(await store.load({ kind: 'amphora', id: randomUUID() }), undefined);
+  });
+
+  promise('what is committed is what is loaded', async ({ store, actor, address, take, first }) => {
+    const effects = { push: { src: 'pushConfig' as const, input: { a: 1 }, token: 1 } };
+    const snapshot = { value: { updating: 'configSync' }, context: { text: 'ü\u2028"' } };
+    assert.is(
+      (await take(actor, first, { snapshot, state: 'updating.configSync', effects })).result,
+      'committed',
+    );
+    const loaded = await store.load(address);
+    assert.equal(
+      [loaded?.version, loaded?.snapshot, loaded?.state, loaded?.effects, loaded?.done],
+      [1, snapshot, 'updating.configSync', effects, false],
+    );
+    assert.equal(
+      (await store.busy(actor.partition)).map(({ id }) => id),
+      [actor.id],
+    );
+  });
+
+  promise('a message is processed once', async ({ store, actor, address, take, first, load }) => {
+    await take(actor, first);
+    assert.equal(await take(actor, first), { result: 'conflict' });
+    assert.equal(await take(await load(), first), { result: 'duplicate' });
+    assert.is((await load()).version, 1);
+    assert.equal(await store.mailbox(address, 9), []);
+  });
+
+  promise('an actor that has changed since it was loaded is not written', async (given) => {
+    const { actor, address, take, send, first } = given;
+    await take(actor, first);
+    const second = await send(address, { type: 'SECOND' });
+    assert.equal(await take(actor, second), { result: 'conflict' });
+    assert.is((await given.load()).version, 1);
+  });
+
+  promise('messages of an actor are processed in the order in which they were stored', async (given) => {
+    const { store, actor, address, take, send, first } = given;
+    const second = await send(address, { type: 'SECOND' });
+    assert.ok(second.seq > first.seq);
+    assert.equal(await take(actor, second), { result: 'disordered' });
+    assert.equal(await store.mailbox(address, 9), [first, second]);
+    assert.equal(await store.mailbox(address, 1), [first]);
+    await take(actor, first);
+    assert.is((await take(await given.load(), second)).result, 'committed');
+  });
+
+  promise('a message for an actor that does not exist is nobody’s', async ({ actor, take, first }) => {
+    assert.equal(await take({ ...actor, id: randomUUID() }, first), { result: 'duplicate' });
+  });
+
+  promise('only the holder of the lease writes', async ({ store, actor, commit, first, load, epoch }) => {
+    const request = commit(actor, message(first), outcome());
+    assert.equal(await store.commit({ ...request, node: 'node-b' }), { result: 'fenced' });
+    assert.equal(await store.commit({ ...request, epoch: epoch - 1 }), { result: 'fenced' });
+    await store.releaseLeases(NODE, [actor.partition]);
+    assert.equal(await store.commit(request), { result: 'fenced' });
+    assert.is((await load()).version, 0);
+  });
+
+  promise('a commit that is refused does nothing at all', async (given) => {
+    const { store, actor, address, commit, first } = given;
+    const child = { kind: 'amphora', id: randomUUID(), loadBalancerId: address.id } as const;
+    const request = commit(
+      actor,
+      message(first),
+      outcome({
+        armedTimers: [{ name: 'deadline', event: { type: 'LATE' }, delayMs: 0 }],
+        messages: [{ to: address, event: { type: 'RELEASE' } }],
+        spawned: [{ address: child, input: inputOf(child) }],
+      }),
+    );
+    await store.commit({ ...request, node: 'node-b' });
+    assert.equal(await store.mailbox(address, 9), [first]);
+    assert.equal(await store.timers([actor.partition], 1_000), []);
+    assert.is(await store.load(child), undefined);
+  });
+
+  promise('what a commit sends and spawns is stored, in its order, and returned', async (given) => {
+    const { store, actor, address, take, first } = given;
+    const child = { kind: 'amphora', id: randomUUID(), loadBalancerId: address.id } as const;
+    const result = await take(actor, first, {
+      spawned: [{ address: child, input: inputOf(child) }],
+      messages: [
+        { to: child, event: { type: 'SYNC', round: 1 } },
+        { to: child, event: { type: 'RELEASE' } },
+      ],
+    });
+    assert.is(result.result, 'committed');
+    const sent = result.result === 'committed' ? result.sent : [];
+    assert.equal(
+      sent.map(({ event, partition }) => [event.type, partition]),
+      ['amphorae.start', 'SYNC', 'RELEASE'].map((type) => [type, actor.partition]),
+    );
+    assert.equal(await store.mailbox(child, 9), sent);
+    assert.equal((await store.load(child))?.input, inputOf(child));
+  });
+
+  promise('waiting messages are found by partition, oldest first', async (given) => {
+    const { store, actor, address, send, first } = given;
+    const second = await send(address, { type: 'SECOND' });
+    assert.equal(await store.waiting([actor.partition], 9), [first, second]);
+    assert.equal(await store.waiting([actor.partition], 1), [first]);
+    assert.equal(await store.waiting([(actor.partition + 1) % PARTITIONS], 9), []);
+  });
+
+  promise('a timer is due when its time has come, and fires once', async (given) => {
+    const { store, actor, take, first, load, commit, elapse } = given;
+    await take(actor, first, {
+      armedTimers: [
+        { name: 'soon', event: { type: 'SOON' }, delayMs: 20 },
+        { name: 'later', event: { type: 'LATER' }, delayMs: 60_000 },
+      ],
+    });
+    const [soon, ...others] = await store.timers([actor.partition], 1_000);
+    assert.equal(others, []);
+    assert.equal([soon?.name, soon?.event, soon?.armedVersion], ['soon', { type: 'SOON' }, 1]);
+    assert.ok((soon?.dueInMs ?? 99) <= 20);
+    await elapse(30);
+    assert.ok(((await store.timers([actor.partition], 0))[0]?.dueInMs ?? 99) < 0);
+
+    const fired: Cause = { from: 'timer', name: 'soon', armedVersion: 1 };
+    assert.is((await store.commit(commit(await load(), fired, outcome()))).result, 'committed');
+    assert.equal(await store.commit(commit(await load(), fired, outcome())), { result: 'duplicate' });
+    assert.equal(
+      (await store.timers([actor.partition], 90_000)).map(({ name }) => name),
+      ['later'],
+    );
+  });
+
+  promise('a timer that was armed again fires as the new one only; disarmed, not at all', async (given) => {
+    const { store, actor, take, first, send, address, load, commit } = given;
+    const armedTimers = [{ name: 'deadline', event: { type: 'LATE' }, delayMs: 0 }];
+    await take(actor, first, { armedTimers });
+    await take(await load(), await send(address, { type: 'AGAIN' }), {
+      armedTimers,
+      disarmedTimers: ['deadline'],
+    });
+    const stale: Cause = { from: 'timer', name: 'deadline', armedVersion: 1 };
+    assert.equal(await store.commit(commit(await load(), stale, outcome())), { result: 'duplicate' });
+    assert.equal(
+      (await store.timers([actor.partition], 0)).map(({ armedVersion }) => armedVersion),
+      [2],
+    );
+    await take(await load(), await send(address, { type: 'ENOUGH' }), { disarmedTimers: ['deadline'] });
+    assert.equal(await store.timers([actor.partition], 0), []);
+  });
+
+  promise('a message that cannot be delivered is put aside with the reason', async (given) => {
+    const { store, address, first } = given;
+    await store.bury(first, 'nobody there');
+    await store.bury(first, 'again');
+    assert.equal(await store.mailbox(address, 9), []);
+    assert.equal(await given.deadLetters(address.id), [{ event: first.event, error: 'nobody there' }]);
+  });
+
+  promise('an event that a chart cannot take is kept with the commit that says so', async (given) => {
+    const { store, actor, address, commit, first } = given;
+    const deadLetter = { event: { type: 'POISON' }, error: 'it threw' };
+    const request = { ...commit(actor, message(first), outcome()), deadLetter };
+    await store.commit({ ...request, node: 'node-b' });
+    assert.equal(await given.deadLetters(address.id), []);
+    await store.commit(request);
+    assert.equal(await given.deadLetters(address.id), [deadLetter]);
+    assert.equal(await store.mailbox(address, 9), []);
+  });
+
+  promise('a quarantined actor rests: its messages, timers and effects wait', async (given) => {
+    const { store, actor, address, take, send, first, load, epoch } = given;
+    await take(actor, first, {
+      armedTimers: [{ name: 'deadline', event: { type: 'LATE' }, delayMs: 0 }],
+      effects: { push: { src: 'pushConfig', input: {}, token: 1 } },
+    });
+    await send(address, { type: 'SECOND' });
+    const row = await load();
+    await store.quarantine(actor, 'an older version', NODE, epoch);
+    await store.quarantine(row, 'another node', 'node-b', epoch);
+    assert.is((await load()).quarantined, null);
+    await store.quarantine(row, 'unreadable', NODE, epoch);
+    assert.is((await load()).quarantined, 'unreadable');
+    assert.equal(await store.waiting([actor.partition], 9), []);
+    assert.equal(await store.timers([actor.partition], 0), []);
+    assert.equal(await store.busy(actor.partition), []);
+    assert.is((await store.mailbox(address, 9)).length, 1);
+  });
+
+  promise(
+    'a renewed lease keeps its epoch; one given back and taken again gets a higher one',
+    async (given) => {
+      const { store, actor, epoch } = given;
+      assert.is(await epochOf(store, NODE, actor.partition), epoch);
+      await store.releaseLeases(NODE, [actor.partition]);
+      assert.ok((await epochOf(store, NODE, actor.partition)) > epoch);
+    },
+  );
+
+  promise('a lease that has ended is free, and not even its holder gets it back as it was', async (given) => {
+    const { store, actor, epoch, elapse } = given;
+    await store.renewLeases(NODE, 300, false);
+    assert.equal((await store.renewLeases('node-b', 300, false)).leases, []);
+    await elapse(500);
+    const { leases } = await store.renewLeases('node-b', 400, false);
+    const taken = leases.find(({ partition }) => partition === actor.partition);
+    assert.is(leases.length, PARTITIONS);
+    assert.ok(taken && taken.epoch > epoch);
+    assert.equal((await store.renewLeases(NODE, LEASE_MS, false)).leases, []);
+  });
+
+  promise(
+    'a process that comes back under the same name takes its leases over under new epochs',
+    async (given) => {
+      const { store, actor, epoch } = given;
+      const { leases } = await store.renewLeases(NODE, LEASE_MS, true);
+      assert.is(leases.length, PARTITIONS);
+      assert.ok((leases.find(({ partition }) => partition === actor.partition)?.epoch ?? 0) > epoch);
+    },
+  );
+
+  promise('two nodes share the partitions evenly; one that leaves makes room', async ({ store }) => {
+    assert.equal(await store.renewLeases('node-b', LEASE_MS, false), { leases: [], share: PARTITIONS / 2 });
+    const { leases, share } = await store.renewLeases(NODE, LEASE_MS, false);
+    assert.equal([leases.length, share], [PARTITIONS, PARTITIONS / 2]);
+    const surplus = leases.slice(share).map(({ partition }) => partition);
+    await store.releaseLeases(NODE, surplus);
+    const other = await store.renewLeases('node-b', LEASE_MS, false);
+    assert.equal(
+      other.leases.map(({ partition }) => partition),
+      surplus,
+    );
+    await store.releaseLeases('node-b', surplus);
+    await store.removeNode('node-b');
+    assert.is((await store.renewLeases(NODE, LEASE_MS, false)).leases.length, PARTITIONS);
+  });
+
+  promise('nobody gives back what is another’s', async ({ store, actor, epoch }) => {
+    await store.releaseLeases('node-b', [actor.partition]);
+    assert.is(await epochOf(store, NODE, actor.partition), epoch);
+  });
+}
+
+/** One load balancer's actor in a store whose partitions are all this node's. */
+async function given({ spawn, ...harness }: StoreHarness) {
+  const { store } = harness;
+  const id = randomUUID();
+  const address = { kind: 'load-balancer', id, loadBalancerId: id } as const;
+  /** Its first message. */
+  const first = await spawn(address, { answer: 42 });
+  const epoch = await epochOf(store, NODE, partitionOf(id));
+  const load = async () => (await store.load(address)) as ActorRow;
+  const commit = (actor: ActorRow, cause: Cause, outcome: Outcome): Commit => ({
+    ...{ actor, cause, outcome, epoch },
+    event: { type: 'TEST' },
+    node: NODE,
+  });
+  const take = (actor: ActorRow, envelope: Envelope, changes: Partial<Outcome> = {}): Promise<CommitResult> =>
+    store.commit(commit(actor, message(envelope), outcome(changes)));
+  /** `actor` is the actor as it was born. */
+  return { ...harness, address, first, epoch, load, commit, take, actor: await load() };
+}
+
+type Given = Awaited<ReturnType<typeof given>>;
+
+async function epochOf(store: ActorStore, node: string, partition: number): Promise<number> {
+  const { leases } = await store.renewLeases(node, LEASE_MS, false);
+  return leases.find((lease) => lease.partition === partition)?.epoch ?? -1;
+}
+
+function inputOf({ id, loadBalancerId }: ActorAddress) {
+  return { amphoraId: id, loadBalancerId, role: 'STANDALONE' as const, round: 0 };
+}
+
+function message({ id, seq }: Envelope): Cause {
+  return { from: 'message', messageId: id, seq };
+}
+
+/** What a transition that does nothing else would do. */
+function outcome(changes: Partial<Outcome> = {}): Outcome {
+  return {
+    snapshot: {},
+    state: 'resting',
+    previousState: '',
+    handled: true,
+    done: false,
+    effects: {},
+    startedEffects: [],
+    stoppedEffects: [],
+    armedTimers: [],
+    disarmedTimers: [],
+    messages: [],
+    spawned: [],
+    rowChanges: [],
+    ...changes,
+  };
+}
