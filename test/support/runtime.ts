@@ -8,13 +8,13 @@ import { systemClock } from '../../src/actors/clock.ts';
 import { Mailbox } from '../../src/actors/mailbox.ts';
 import { NatsBus } from '../../src/actors/nats-bus.ts';
 import { natsOptions } from '../../src/actors/nats-url.ts';
-import { Node } from '../../src/actors/node.ts';
+import { Node, type NodeParts } from '../../src/actors/node.ts';
 import { PostgresActorStore } from '../../src/actors/postgres-store.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { CertificateAuthority } from '../../src/effects/certificate-authority.ts';
 import { createEffects } from '../../src/effects/effects.ts';
 import type { Effects } from '../../src/machines/effects.ts';
-import { machinesWith } from '../../src/machines/registry.ts';
+import { type Machines, machinesWith } from '../../src/machines/registry.ts';
 import type { Topology } from '../../src/model/status.ts';
 import { createNoopProvider } from '../../src/providers/noop/provider.ts';
 import { type Db, openDatabase } from '../../src/store/database.ts';
@@ -39,6 +39,8 @@ export interface NodeTestOptions {
   config?: Partial<Config>;
   /** Replace or wrap the effects. */
   effects?: (effects: Effects) => Effects;
+  /** Replace the charts. */
+  machines?: (machines: Machines) => NodeParts['machines'];
 }
 
 export async function startRuntime(): Promise<Runtime> {
@@ -64,7 +66,7 @@ export async function startRuntime(): Promise<Runtime> {
 
     const startNode = async (
       name: string,
-      { config: changes = {}, effects = (all) => all }: NodeTestOptions = {},
+      { config: changes = {}, effects = (all) => all, machines = (all) => all }: NodeTestOptions = {},
     ) => {
       const config = { ...loadConfig({}, {}), effect_backoff_seconds: 0.01, ...changes };
       const own = openDatabase(postgres.url, { maxConnections: 4, applicationName: name });
@@ -74,14 +76,16 @@ export async function startRuntime(): Promise<Runtime> {
           store: new PostgresActorStore(own.pool, compileRowChanges),
           bus: new NatsBus(ownNats, log),
           clock: systemClock,
-          machines: machinesWith({
-            create: 60_000,
-            update: 60_000,
-            failover: 60_000,
-            delete: 60_000,
-            boot: 60_000,
-            step: 60_000,
-          }),
+          machines: machines(
+            machinesWith({
+              create: 60_000,
+              update: 60_000,
+              failover: 60_000,
+              delete: 60_000,
+              boot: 60_000,
+              step: 60_000,
+            }),
+          ),
           effects: effects(createEffects({ db: own.db, provider, authority, config })),
           log,
         },
