@@ -19,6 +19,10 @@ export function renderKeepalived(graph: LoadBalancerGraph, amphora: AmphoraNode)
   const own = sorted.filter((address) => familyOf(address) === familyOf(amphora.vrrpIp ?? ''));
   const excluded = sorted.filter((address) => !own.includes(address));
   return `${[
+    // Without it keepalived asks the name service who it is, and waits for the answer before it reads on.
+    'global_defs {',
+    `    router_id ${amphora.id}`,
+    '}',
     'vrrp_instance '.concat(graph.id.replaceAll('-', ''), ' {'),
     '    state BACKUP',
     `    interface ${VIP_INTERFACE}`,
