@@ -24,6 +24,10 @@ const commands: Record<string, Entry> = {
     summary: 'create, list and delete networks of the netns provider',
     load: () => import('./network.ts'),
   },
+  actors: {
+    summary: 'look into the actors behind load balancers, and move those that need a hand',
+    load: () => import('./actors.ts'),
+  },
   serve: {
     summary: 'run one process against your own PostgreSQL and NATS',
     load: () => import('./serve.ts'),

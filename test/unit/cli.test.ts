@@ -29,7 +29,7 @@ function run(
 test('help names every command', async () => {
   const { code, stdout } = await run(['help']);
   assert.is(code, 0);
-  for (const name of ['up', 'down', 'demo', 'doctor', 'network', 'serve', 'migrate', 'agent']) {
+  for (const name of ['up', 'down', 'demo', 'doctor', 'network', 'actors', 'serve', 'migrate', 'agent']) {
     assert.match(stdout, new RegExp(`^  ${name} `, 'm'));
   }
 });
@@ -59,6 +59,9 @@ test('an unknown command or option, a wrong value, and a missing argument end wi
     [['up', '--fly'], /--fly/],
     [['up', '--nodes', '0'], /^amphorae: nodes: .*option --nodes/],
     [['network', 'create'], /expected create NAME/],
+    [['actors', 'show'], /expected list \| show ID/],
+    [['actors', 'constructor'], /expected list/],
+    [['actors', 'inject', 'ID', 'DELETE', '--data', '[]'], /--data must be a JSON object/],
     [['network', 'create', 'web'], /--cidr/],
     [['network', 'create', 'web', '--cidr', '192.0.2.0/24', '--vlan', 'x'], /--vlan/],
     [['up', 'now'], /now/],
