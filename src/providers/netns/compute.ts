@@ -8,7 +8,7 @@ import type { Db, Queryable } from '../../store/database.ts';
 import type { Call } from '../call.ts';
 import { AGENT_SETTINGS_FILE, type Compute, type Server, type ServerSpec } from '../compute.ts';
 import { claimPort, releasePort } from './direct-ports.ts';
-import { ABSENT, type Ip, linkExists } from './ip.ts';
+import { ABSENT, type Ip, type IpCommand, linkExists } from './ip.ts';
 import { MANAGEMENT_INTERFACE, managementLinkName } from './names.ts';
 import type { NetnsNetworks } from './networks.ts';
 import type { Plugs } from './plugs.ts';
@@ -222,12 +222,17 @@ export class NetnsCompute implements Compute {
     const link = managementLinkName(server.id);
     await ip.batch(
       [
-        ...(linkExists(link) ? [['link', 'delete', link]] : []),
+        ...(linkExists(link) ? [['link', 'delete', link], this.#forgetNeighbour(server)] : []),
         ...(namespaceExists(server) ? [['netns', 'delete', namespaceOf(server)]] : []),
       ],
       { tolerate: ABSENT, signal },
     );
     await rm(directoryOf(config.data_dir, server), { recursive: true, force: true });
+  }
+
+  /** The next server to get this address has another MAC address, and must not be unreachable until the host finds out. */
+  #forgetNeighbour({ managementAddress }: NetnsServer): IpCommand {
+    return ['neigh', 'delete', managementAddress, 'dev', this.#options.config.netns_management_bridge];
   }
 
   #portsOf(db: Queryable, server: NetnsServer) {
