@@ -1,6 +1,7 @@
 import { AmphoraeError } from '../model/errors.ts';
 import type { FixedIp, Network, PortInfo, SubnetInfo } from '../providers/network.ts';
 import type { Db } from '../store/database.ts';
+import { isUnavailable } from '../store/database-errors.ts';
 import { insertVipIntent, takeVipIntent } from '../store/vip-intents.ts';
 import { type Api, providerCall } from './api.ts';
 import { badRequest, conflict, Fault, invalidInput, missingReference } from './fault.ts';
@@ -221,7 +222,7 @@ async function createPort(
         providerCall(),
       );
     } catch (error) {
-      if (!(error instanceof AmphoraeError)) throw error;
+      if (!(error instanceof AmphoraeError) || isUnavailable(error)) throw error;
       if (error.kind !== 'placement') throw vipFault(error);
       full = error;
     }
