@@ -10,8 +10,12 @@ import { START } from './mailbox.ts';
 import type { ActorId, ActorRow, ActorStore, Commit, CommitResult, Lease, StoredTimer } from './store.ts';
 import { XSTATE_VERSION } from './versions.ts';
 
-/** Says row changes in SQL: common table expressions that act only where `guard` has a row. */
-export type RowChangeCompiler = (changes: RowChange[], parameters: Parameters, guard: string) => string[];
+/** Says row changes in SQL: named common table expressions that act only where `guard` has a row. */
+export type RowChangeCompiler = (
+  changes: RowChange[],
+  parameters: Parameters,
+  guard: string,
+) => [name: string, sql: string][];
 
 type DeadLetter = NonNullable<Commit['deadLetter']>;
 
@@ -88,9 +92,7 @@ export class PostgresActorStore implements ActorStore {
       ]);
     }
     parts.push(...this.#timerParts(commit, kind, id, p));
-    for (const [index, sql] of this.#compileRowChanges(outcome.rowChanges, p, 'advanced').entries()) {
-      parts.push([`row_change_${index}`, sql]);
-    }
+    parts.push(...this.#compileRowChanges(outcome.rowChanges, p, 'advanced'));
 
     const { rows } = await this.#query(
       `WITH ${parts.map(([name, sql]) => `${name} AS (${sql})`).join(',\n')}

@@ -24,16 +24,20 @@ export interface LoadBalancerContext {
   amphorae: AmphoraProgress[];
   /** Number of the last command to the amphorae; reports of earlier rounds are ignored. */
   round: number;
+  /** The newest change that the actor was told of. */
   desiredRevision: number;
+  /** Up to here, everything that was not rejected is in force. */
   appliedRevision: number;
-  /** The change being applied touches member ports. */
+  /** Up to here, everything is in force or was rejected. */
+  decidedRevision: number;
+  /** The changes that are being brought into force, and are rejected together: those up to `revision`. */
+  pass: { revision: number; ownChange: boolean };
+  /** A change touches member ports, and no plugging has begun since. */
   memberPorts: boolean;
-  /** The change being applied is one of the load balancer's own attributes. */
+  /** A change that waits for the next pass is one of the load balancer's own attributes. */
   ownChange: boolean;
   /** A change was rejected and the amphorae are being brought back to what was accepted. */
   restoring: boolean;
-  /** Why the last change is not in force, for the rows that asked for it. */
-  rejected: { error: ErrorRecord; withhold: boolean } | null;
   error: ErrorRecord | null;
   /** The VIP's port was given back. */
   vipReleased: boolean;
@@ -93,11 +97,20 @@ export function allReached(context: LoadBalancerContext, phase: Phase): boolean 
 }
 
 /** The revision that every amphora that was not given up has in force. */
-export function reachedRevision(context: LoadBalancerContext): number {
+function reachedRevision(context: LoadBalancerContext): number {
   const revisions = participants(context).flatMap(({ phase, revision }) =>
     phase === 'failed' ? [] : [revision],
   );
   return revisions.length === 0 ? 0 : Math.min(...revisions);
+}
+
+/**
+ * The revision that all of it is in force. A push reads the rows as they are, and so may carry changes that came after the
+ * pass began; but their ports wait for the next one, and of a change that nobody has told us about we know nothing.
+ */
+export function revisionInForce(context: LoadBalancerContext): number {
+  const { pass, desiredRevision, memberPorts } = context;
+  return Math.min(reachedRevision(context), memberPorts ? pass.revision : desiredRevision);
 }
 
 /** The amphora that takes the place of another. */

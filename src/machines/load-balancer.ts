@@ -1,4 +1,4 @@
-import { and, assign, or, setup } from 'xstate';
+import { and, assign, not, or, setup } from 'xstate';
 import type { ErrorRecord } from '../model/errors.ts';
 import type { AmphoraRole } from '../model/status.ts';
 import { runtimeActions } from './actions.ts';
@@ -19,13 +19,13 @@ import {
   newAmphorae,
   noted,
   participants,
-  reachedRevision,
   replaced,
   replacement,
+  revisionInForce,
 } from './load-balancer-context.ts';
 import type { RowChange } from './row-change.ts';
 
-export const LOAD_BALANCER_VERSION = 2;
+export const LOAD_BALANCER_VERSION = 3;
 
 type Event = LoadBalancerCommand | AmphoraReport | Poisoned;
 
@@ -74,9 +74,19 @@ export const loadBalancerMachine = setup({
           }
         : {},
     ),
-    noteReached: assign(({ context }) => ({
-      appliedRevision: Math.max(context.appliedRevision, reachedRevision(context)),
+    /** What follows is about all that was desired so far; later changes wait for the next pass. */
+    beginPass: assign(({ context }) => ({
+      pass: { revision: context.desiredRevision, ownChange: context.ownChange },
+      ownChange: false,
     })),
+    beginPortPlug: assign({ memberPorts: false }),
+    noteInForce: assign(({ context }) => {
+      const appliedRevision = Math.max(context.appliedRevision, revisionInForce(context));
+      return { appliedRevision, decidedRevision: Math.max(context.decidedRevision, appliedRevision) };
+    }),
+    reject: assign(({ context }) => ({ decidedRevision: context.pass.revision })),
+    /** The ports of what was rejected have to go again. */
+    beginRestoring: assign({ restoring: true, memberPorts: true }),
     acceptFailover: assign(({ context, event }) =>
       event.type === 'FAILOVER'
         ? {
@@ -94,18 +104,20 @@ export const loadBalancerMachine = setup({
       replacements: context.replacements.slice(1),
       amphorae: context.amphorae.filter(({ phase }) => phase !== 'released'),
     })),
+    noteFailedOver: assign({ failedOver: true }),
     forgetFailover: assign(({ context }) => ({
       replacements: [],
       amphorae: context.amphorae.filter(({ phase }) => phase !== 'released'),
     })),
-    forgetChange: assign({
-      failedOver: false,
-      memberPorts: false,
-      ownChange: false,
+    forgetPass: assign(({ context }) => ({
       restoring: false,
-      rejected: null,
       error: null,
-    }),
+      ...(context.decidedRevision >= context.desiredRevision && {
+        memberPorts: false,
+        ownChange: false,
+        failedOver: false,
+      }),
+    })),
   },
   guards: {
     currentRound: ({ context, event }) => 'round' in event && event.round === context.round,
@@ -124,9 +136,10 @@ export const loadBalancerMachine = setup({
       event.amphoraId === context.replacements[0]?.newId,
     single: ({ context }) => context.topology === 'SINGLE',
     portsAffected: ({ context }) => context.memberPorts,
-    moreIsDesired: ({ context }) => !context.restoring && reachedRevision(context) < context.desiredRevision,
-    ownChange: ({ context }) => context.ownChange,
+    moreIsDesired: ({ context }) => context.decidedRevision < context.desiredRevision,
+    ownChange: ({ context }) => context.pass.ownChange,
     restoring: ({ context }) => context.restoring,
+    nothingToReject: ({ context }) => context.restoring && context.pass.revision <= context.decidedRevision,
     failureIsTransient: ({ context }) => context.error?.kind === 'transient',
   },
   delays: {
@@ -143,10 +156,11 @@ export const loadBalancerMachine = setup({
     round: 0,
     desiredRevision: 1,
     appliedRevision: 0,
+    decidedRevision: 0,
+    pass: { revision: 1, ownChange: false },
     memberPorts: false,
     ownChange: false,
     restoring: false,
-    rejected: null,
     error: null,
     vipReleased: false,
     replacements: [],
@@ -196,24 +210,27 @@ export const loadBalancerMachine = setup({
           entry: ['beginRound', command((round) => ({ type: 'SYNC', round }))],
           always: { target: 'firewallSync', guard: 'allConfigured' },
         },
-        firewallSync: { always: { target: '#load-balancer.ACTIVE', guard: 'allSynced' } },
+        firewallSync: {
+          always: { target: '#load-balancer.ACTIVE', guard: 'allSynced', actions: 'noteInForce' },
+        },
       },
     },
 
     ACTIVE: {
       entry: [
-        'noteReached',
         rows((context) => [
           {
             op: 'settle',
             loadBalancerId: context.loadBalancerId,
             revision: context.appliedRevision,
-            rejected: context.rejected,
+            decided: context.decidedRevision,
             revive: context.failedOver,
           },
         ]),
-        'forgetChange',
+        'forgetPass',
       ],
+      // What came while something else was being done.
+      always: { target: 'updating', guard: 'moreIsDesired' },
       on: {
         CHANGED: { target: 'updating', actions: 'acceptChange' },
         DELETE: 'deleting',
@@ -223,6 +240,7 @@ export const loadBalancerMachine = setup({
 
     updating: {
       initial: 'deciding',
+      entry: 'beginPass',
       after: { updateDeadline: { target: '.rejecting', actions: expired('updating') } },
       on: {
         CHANGED: { actions: 'acceptChange' },
@@ -234,7 +252,7 @@ export const loadBalancerMachine = setup({
           always: [{ target: 'memberPorts', guard: 'portsAffected' }, { target: 'configSync' }],
         },
         memberPorts: {
-          entry: ['beginRound', command((round) => ({ type: 'PLUG_PORTS', round }))],
+          entry: ['beginPortPlug', 'beginRound', command((round) => ({ type: 'PLUG_PORTS', round }))],
           always: { target: 'configSync', guard: 'allPlugged' },
         },
         configSync: {
@@ -242,37 +260,22 @@ export const loadBalancerMachine = setup({
           always: { target: 'firewallSync', guard: 'allConfigured' },
         },
         firewallSync: {
-          always: [
-            { target: 'deciding', guard: and(['allSynced', 'moreIsDesired']) },
-            { target: '#load-balancer.ACTIVE', guard: 'allSynced' },
-          ],
+          always: { target: '#load-balancer.ACTIVE', guard: 'allSynced', actions: 'noteInForce' },
         },
-        /** The change could not be applied. Decide what becomes of it, and of the load balancer. */
+        /** The pass failed. Decide what becomes of its changes, and of the load balancer; those that wait are not affected. */
         rejecting: {
           always: [
             // An own change leaves nothing to go back to; nor does a failure to go back.
-            { target: '#load-balancer.ERROR', guard: or(['ownChange', 'restoring']) },
+            { target: '#load-balancer.ERROR', guard: or(['ownChange', 'nothingToReject']) },
             {
               // Not reached: the amphora works as before, and the next change brings it up to date.
               target: '#load-balancer.ACTIVE',
-              guard: 'failureIsTransient',
-              actions: assign(({ context }) => ({
-                rejected: context.error && { error: context.error, withhold: false },
-              })),
+              guard: and([not('restoring'), 'failureIsTransient']),
+              actions: [rejection({ withhold: false }), 'reject'],
             },
             {
-              target: 'memberPorts',
-              actions: [
-                assign({ restoring: true }),
-                rows((context) => [
-                  {
-                    op: 'reject',
-                    loadBalancerId: context.loadBalancerId,
-                    revision: context.appliedRevision,
-                    error: context.error ?? deadlineError('updating'),
-                  },
-                ]),
-              ],
+              target: '#load-balancer.updating',
+              actions: [rejection({ withhold: true }), 'reject', 'beginRestoring'],
             },
           ],
         },
@@ -286,6 +289,7 @@ export const loadBalancerMachine = setup({
     failingOver: {
       initial: 'allocatingVip',
       on: {
+        CHANGED: { actions: 'acceptChange' },
         ...reports,
         AMPHORA_FAILED: [
           { target: '.abandoning', guard: 'replacementFailed', actions: failedReport() },
@@ -321,7 +325,7 @@ export const loadBalancerMachine = setup({
           always: [
             { target: 'releasing', guard: 'surplus' },
             { target: 'building', guard: 'replacementNeeded' },
-            { target: '#load-balancer.ACTIVE', guard: 'single', actions: assign({ failedOver: true }) },
+            { target: '#load-balancer.ACTIVE', guard: 'single', actions: ['noteInForce', 'noteFailedOver'] },
             { target: 'settling' },
           ],
         },
@@ -358,7 +362,7 @@ export const loadBalancerMachine = setup({
           always: {
             target: '#load-balancer.ACTIVE',
             guard: 'allSynced',
-            actions: assign({ failedOver: true }),
+            actions: ['noteInForce', 'noteFailedOver'],
           },
         },
         abandoning: {
@@ -374,15 +378,10 @@ export const loadBalancerMachine = setup({
     reverting: releasing({ done: 'ERROR', failed: 'ERROR' }),
 
     ERROR: {
-      entry: rows((context) => [
-        {
-          op: 'failLoadBalancer',
-          loadBalancerId: context.loadBalancerId,
-          error: context.error ?? deadlineError('unknown'),
-          vipReleased: context.vipReleased,
-        },
-      ]),
+      entry: failure(),
       on: {
+        // Accepted a moment before the failure was committed.
+        CHANGED: { actions: ['acceptChange', failure()] },
         DELETE: { target: 'deleting', actions: 'forgetFailure' },
         FAILOVER: { target: 'failingOver', actions: 'acceptFailover' },
         AMPHORA_RELEASED: { actions: 'noteReport' },
@@ -485,6 +484,32 @@ function rows(make: (context: LoadBalancerContext) => RowChange[]) {
     type: 'rows' as const,
     params: ({ context }: { context: LoadBalancerContext }) => ({ changes: make(context) }),
   };
+}
+
+/** Everything that is pending fails with the load balancer. */
+function failure() {
+  return rows((context) => [
+    {
+      op: 'failLoadBalancer',
+      loadBalancerId: context.loadBalancerId,
+      error: context.error ?? deadlineError('unknown'),
+      vipReleased: context.vipReleased,
+    },
+  ]);
+}
+
+/** The changes of this pass are not in force, and show why. */
+function rejection({ withhold }: { withhold: boolean }) {
+  return rows((context) => [
+    {
+      op: 'reject',
+      loadBalancerId: context.loadBalancerId,
+      beyond: context.appliedRevision,
+      through: context.pass.revision,
+      error: context.error ?? deadlineError('updating'),
+      withhold,
+    },
+  ]);
 }
 
 function failedEffect() {

@@ -15,22 +15,23 @@ export type RowChange =
   | { op: 'replacePorts'; amphoraId: string; ports: AmphoraPort[] }
   | { op: 'removeAmphora'; amphoraId: string }
   /**
-   * Everything up to `revision` is in force: pending rows become ACTIVE or, if they were to go, are removed, and the
-   * load balancer is ACTIVE. What lies beyond it was `rejected`, if that is given; else it is still to be applied.
+   * Everything up to `revision` is in force: pending rows become ACTIVE or, if they were to go, are removed. The load
+   * balancer is ACTIVE too, unless there are changes beyond `decided`, which wait.
    * `revive`: what was in ERROR and is not withheld is in force as well (after a failover, contract B3).
    */
-  | {
-      op: 'settle';
-      loadBalancerId: string;
-      revision: number;
-      rejected: Rejection | null;
-      revive: boolean;
-    }
+  | { op: 'settle'; loadBalancerId: string; revision: number; decided: number; revive: boolean }
   /**
-   * What lies beyond `revision` cannot be applied: those objects become ERROR and are withheld. The load balancer stays
-   * as it is until the amphorae are back at what was accepted.
+   * What was changed after `beyond` and up to `through` is not in force: those objects become ERROR. With `withhold` they
+   * are kept out of the data plane until they change again. The load balancer stays as it is.
    */
-  | { op: 'reject'; loadBalancerId: string; revision: number; error: ErrorRecord }
+  | {
+      op: 'reject';
+      loadBalancerId: string;
+      beyond: number;
+      through: number;
+      error: ErrorRecord;
+      withhold: boolean;
+    }
   /** The load balancer, and whatever of it is still pending, becomes ERROR. */
   | { op: 'failLoadBalancer'; loadBalancerId: string; error: ErrorRecord; vipReleased: boolean }
   | { op: 'deleteLoadBalancer'; loadBalancerId: string };
@@ -45,12 +46,6 @@ const loadBalancerOps: readonly RowChange['op'][] = [
 /** Whether a change is to the row of the load balancer itself. */
 export function touchesLoadBalancer({ op }: RowChange): boolean {
   return loadBalancerOps.includes(op);
-}
-
-/** Why objects were not brought into force; `withhold` keeps them out of the data plane until they change again. */
-export interface Rejection {
-  error: ErrorRecord;
-  withhold: boolean;
 }
 
 export interface NewAmphora {

@@ -19,9 +19,28 @@ export const snapshotMigrations: Record<ActorKind, Record<number, SnapshotMigrat
   'load-balancer': {
     // Version 2 can fail over.
     1: (stored) => withContext(stored, { replacements: [], failedOver: false }),
+    // Version 3 tells the changes that are being applied from those that wait. In version 2 none ever waited.
+    2: (stored) => {
+      const { value, context } = stored.snapshot as { value: string | object; context: Version2 };
+      const { appliedRevision, desiredRevision, ownChange, restoring } = context;
+      const undecided = typeof value === 'object' && 'updating' in value && !restoring;
+      return withContext(stored, {
+        decidedRevision: undecided ? appliedRevision : desiredRevision,
+        pass: { revision: desiredRevision, ownChange },
+        ownChange: false,
+      });
+    },
   },
   amphora: {},
 };
+
+/** What of a load balancer's context in version 2 means something else in version 3. */
+interface Version2 {
+  appliedRevision: number;
+  desiredRevision: number;
+  ownChange: boolean;
+  restoring: boolean;
+}
 
 function withContext({ snapshot, effects }: StoredSnapshot, added: object): StoredSnapshot {
   const { context } = snapshot as { context: object };

@@ -9,13 +9,38 @@ const selfReporting: readonly string[] = ['l7rules', 'l7policies', 'health_monit
 
 const pending = `provisioning_status IN ('PENDING_CREATE', 'PENDING_UPDATE', 'PENDING_DELETE')`;
 
+/** Those that change objects below the load balancer, which the API may be changing at the same time. */
+const acrossTables: readonly RowChange['op'][] = [
+  'settle',
+  'reject',
+  'failLoadBalancer',
+  'deleteLoadBalancer',
+];
+
 /**
- * Row changes as common table expressions of one statement. Each takes effect only where `(SELECT 1 FROM <guard>)` finds
- * a row, so that a fenced commit changes nothing.
+ * Row changes as common table expressions of one statement, with their names. Each takes effect only where
+ * `(SELECT 1 FROM <guard>)` finds a row, so that a fenced commit changes nothing.
  */
-export function compileRowChanges(changes: RowChange[], parameters: Parameters, guard: string): string[] {
-  const when = `EXISTS (SELECT 1 FROM ${guard})`;
-  return mergePatches(changes).flatMap((change) => compile(change, parameters, when));
+export function compileRowChanges(
+  changes: RowChange[],
+  parameters: Parameters,
+  guard: string,
+): [name: string, sql: string][] {
+  const named = (statements: string[]) =>
+    statements.map((sql, index): [string, string] => [`row_change_${index}`, sql]);
+  const across = changes.find(({ op }) => acrossTables.includes(op));
+  if (across === undefined || !('loadBalancerId' in across)) {
+    const when = `EXISTS (SELECT 1 FROM ${guard})`;
+    return named(mergePatches(changes).flatMap((change) => compile(change, parameters, when)));
+  }
+  // The load balancer's row is the lock of everything below it: whoever takes another row first ends in a deadlock.
+  const locked = `SELECT id FROM load_balancers WHERE id = ${parameters.add(across.loadBalancerId, 'uuid')}
+    AND EXISTS (SELECT 1 FROM ${guard}) FOR NO KEY UPDATE`;
+  const when = 'EXISTS (SELECT 1 FROM locked)';
+  return [
+    ['locked', locked],
+    ...named(mergePatches(changes).flatMap((change) => compile(change, parameters, when))),
+  ];
 }
 
 /** A row may be updated once per statement: patches of the same amphora become one. */
@@ -55,7 +80,7 @@ function compile(change: RowChange, parameters: Parameters, when: string): strin
     case 'settle':
       return settle(change, parameters, when);
     case 'reject':
-      return rejectBeyond(change.loadBalancerId, change.revision, change.error, true, parameters, when);
+      return reject(change, parameters, when);
     case 'failLoadBalancer':
       return failLoadBalancer(change, parameters, when);
     case 'deleteLoadBalancer':
@@ -132,8 +157,8 @@ function replacePorts(change: Change<'replacePorts'>, parameters: Parameters, wh
 function settle(change: Change<'settle'>, parameters: Parameters, when: string): string[] {
   const id = parameters.add(change.loadBalancerId, 'uuid');
   const revision = parameters.add(change.revision, 'bigint');
-  const { rejected, revive } = change;
-  const settled = revive
+  const decided = parameters.add(change.decided, 'bigint');
+  const settled = change.revive
     ? `(provisioning_status IN ('PENDING_CREATE', 'PENDING_UPDATE') OR provisioning_status = 'ERROR' AND NOT withheld)`
     : `provisioning_status IN ('PENDING_CREATE', 'PENDING_UPDATE')`;
   const statements = children.flatMap((table) => {
@@ -154,44 +179,28 @@ function settle(change: Change<'settle'>, parameters: Parameters, when: string):
          WHERE load_balancer_id = ${id} AND provisioning_status = 'PENDING_DELETE' AND revision <= ${revision})
        AND ${when}`,
   );
-  if (rejected) {
-    statements.push(
-      ...rejectBeyond(
-        change.loadBalancerId,
-        change.revision,
-        rejected.error,
-        rejected.withhold,
-        parameters,
-        when,
-      ),
-    );
-  }
   statements.push(
     `UPDATE load_balancers SET applied_revision = ${revision}, updated_at = now(), error_code = NULL,
-       error_message = NULL, provisioning_status = 'ACTIVE'
+       error_message = NULL,
+       provisioning_status = CASE WHEN desired_revision > ${decided} THEN 'PENDING_UPDATE' ELSE 'ACTIVE' END
      WHERE id = ${id} AND ${when}`,
   );
   return statements;
 }
 
-/** Objects whose last change lies beyond `revision` become ERROR; parents that were only locked, ACTIVE. */
-function rejectBeyond(
-  loadBalancerId: string,
-  revision: number,
-  error: { code: string; message: string },
-  withhold: boolean,
-  parameters: Parameters,
-  when: string,
-): string[] {
-  const id = parameters.add(loadBalancerId, 'uuid');
-  const applied = parameters.add(revision, 'bigint');
-  const code = parameters.add(error.code);
-  const message = parameters.add(error.message);
+/** Objects whose last change is one of those become ERROR; parents that were only locked stay as they are. */
+function reject(change: Change<'reject'>, parameters: Parameters, when: string): string[] {
+  const id = parameters.add(change.loadBalancerId, 'uuid');
+  const beyond = parameters.add(change.beyond, 'bigint');
+  const through = parameters.add(change.through, 'bigint');
+  const code = parameters.add(change.error.code);
+  const message = parameters.add(change.error.message);
   return children.map(
     (table) =>
-      `UPDATE ${table} SET provisioning_status = 'ERROR', withheld = ${withhold}, error_code = ${code},
+      `UPDATE ${table} SET provisioning_status = 'ERROR', withheld = ${change.withhold}, error_code = ${code},
          error_message = ${message}, updated_at = now()
-       WHERE load_balancer_id = ${id} AND ${pending} AND revision > ${applied} AND ${when}`,
+       WHERE load_balancer_id = ${id} AND ${pending} AND revision > ${beyond} AND revision <= ${through}
+         AND ${when}`,
   );
 }
 

@@ -1,6 +1,6 @@
-import type { Rejection, RowChange } from '../../src/machines/row-change.ts';
+import type { RowChange } from '../../src/machines/row-change.ts';
 import type { ErrorRecord } from '../../src/model/errors.ts';
-import type { AmphoraStatus, ProvisioningStatus, Topology } from '../../src/model/status.ts';
+import type { AmphoraRole, AmphoraStatus, ProvisioningStatus, Topology } from '../../src/model/status.ts';
 
 export interface LoadBalancerRow {
   id: string;
@@ -27,6 +27,7 @@ export interface ChildRow {
 export interface AmphoraRow {
   id: string;
   loadBalancerId: string;
+  role: AmphoraRole;
   status: AmphoraStatus;
   computeId: string | null;
 }
@@ -53,9 +54,9 @@ export class Rows {
       case 'replacePorts':
         return; // addresses are of no interest here
       case 'insertAmphorae':
-        for (const { id } of change.amphorae) {
+        for (const { id, role } of change.amphorae) {
           const { loadBalancerId } = change;
-          this.amphorae.set(id, { id, loadBalancerId, status: 'PENDING_CREATE', computeId: null });
+          this.amphorae.set(id, { id, loadBalancerId, role, status: 'PENDING_CREATE', computeId: null });
         }
         return;
       case 'patchAmphora': {
@@ -72,7 +73,7 @@ export class Rows {
         this.#settle(change);
         return;
       case 'reject':
-        this.#reject(change.loadBalancerId, change.revision, { error: change.error, withhold: true });
+        this.#reject(change);
         return;
       case 'failLoadBalancer':
         this.#fail(change.loadBalancerId, change.error);
@@ -86,21 +87,23 @@ export class Rows {
     }
   }
 
-  #settle({ loadBalancerId, revision, rejected, revive }: Extract<RowChange, { op: 'settle' }>): void {
+  #settle({ loadBalancerId, revision, decided, revive }: Extract<RowChange, { op: 'settle' }>): void {
     for (const child of this.childrenOf(loadBalancerId)) {
       const revived = revive && child.status === 'ERROR' && !child.withheld;
       if (child.revision > revision || !(isPending(child.status) || revived)) continue;
       if (child.status === 'PENDING_DELETE') this.children.delete(child.id);
       else Object.assign(child, { status: 'ACTIVE', error: null });
     }
-    if (rejected) this.#reject(loadBalancerId, revision, rejected);
-    const settled = { status: 'ACTIVE', appliedRevision: revision, error: null };
-    Object.assign(this.#loadBalancer(loadBalancerId), settled);
+    const loadBalancer = this.#loadBalancer(loadBalancerId);
+    const status = loadBalancer.desiredRevision > decided ? 'PENDING_UPDATE' : 'ACTIVE';
+    Object.assign(loadBalancer, { status, appliedRevision: revision, error: null });
   }
 
-  #reject(loadBalancerId: string, revision: number, { error, withhold }: Rejection): void {
+  #reject({ loadBalancerId, beyond, through, ...rejection }: Extract<RowChange, { op: 'reject' }>): void {
+    const { error, withhold: withheld } = rejection;
     for (const child of this.#pending(loadBalancerId)) {
-      if (child.revision > revision) Object.assign(child, { status: 'ERROR', withheld: withhold, error });
+      const rejected = child.revision > beyond && child.revision <= through;
+      if (rejected) Object.assign(child, { status: 'ERROR', withheld, error });
     }
   }
 

@@ -40,7 +40,7 @@ const settledLoadBalancer = (state: string) => ['ACTIVE', 'ERROR', 'DELETED'].in
 
 const loadBalancerWalk: Omit<ExplorationOptions, 'input'> = {
   commands: (snapshot) => {
-    const { round, desiredRevision, amphorae } = snapshot.context as LoadBalancerContext;
+    const { round, desiredRevision, pass, amphorae } = snapshot.context as LoadBalancerContext;
     const existing = amphorae.filter(({ phase }) => phase !== 'released').map(({ id }) => id);
     // An amphora that has reported a phase does not report an earlier one in the same round.
     const reports = amphorae.flatMap(({ id: amphoraId, phase }) => [
@@ -58,12 +58,16 @@ const loadBalancerWalk: Omit<ExplorationOptions, 'input'> = {
       { type: 'AMPHORA_RELEASED', amphoraId },
       { type: 'AMPHORA_RELEASE_FAILED', amphoraId, error: terminal },
     ]);
-    const revision = Math.min(desiredRevision + 1, 2);
-    const changes = [
-      { type: 'CHANGED', revision, memberPorts: false, subject: 'child' },
-      { type: 'CHANGED', revision, memberPorts: true, subject: 'child' },
-      { type: 'CHANGED', revision, memberPorts: false, subject: 'loadBalancer' },
-    ];
+    const revision = desiredRevision + 1;
+    // One change that waits stands for any number.
+    const changes =
+      desiredRevision > pass.revision
+        ? []
+        : [
+            { type: 'CHANGED', revision, memberPorts: false, subject: 'child' },
+            { type: 'CHANGED', revision, memberPorts: true, subject: 'child' },
+            { type: 'CHANGED', revision, memberPorts: false, subject: 'loadBalancer' },
+          ];
     const failovers = (existing.length > 1 ? [] : [existing[0] ?? null]).map((oldId) => ({
       type: 'FAILOVER',
       replacements: [{ oldId, newId: oldId === 'a' ? 'b' : 'a', role: 'STANDALONE' }],
@@ -77,11 +81,16 @@ const loadBalancerWalk: Omit<ExplorationOptions, 'input'> = {
     findVip: { vip, additionalVips: [] },
   },
   errors: [terminal],
-  distinguish: ({ context }: AnyMachineSnapshot) => {
-    const { amphorae, memberPorts, ownChange, restoring, error, desiredRevision, replacements } =
+  distinguish: ({ context, value }: AnyMachineSnapshot) => {
+    const { amphorae, memberPorts, ownChange, pass, restoring, error, replacements, ...revisions } =
       context as LoadBalancerContext;
+    // Only how the revisions lie to each other: they grow for ever.
+    const waiting = revisions.desiredRevision > pass.revision;
+    const undecided = pass.revision > revisions.decidedRevision;
     const progress = amphorae.map(({ id, phase }) => [id, phase]);
-    return [progress, replacements, memberPorts, ownChange, restoring, error?.kind, desiredRevision];
+    const applying = typeof value === 'object' && 'updating' in value;
+    const changes = applying ? [memberPorts, ownChange, pass.ownChange, waiting, undecided] : [waiting];
+    return [progress, replacements, changes, restoring, error?.kind];
   },
   settled: settledLoadBalancer,
 };
