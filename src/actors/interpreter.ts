@@ -79,6 +79,7 @@ export function interpret(machine: AnyStateMachine, actor: ActorState, event: Ac
   // An error that no state of the chart takes up ends it, which no load balancer can afford.
   if (after.status === 'error') throw after.error;
   for (const action of actions) collect(outcome, action, actor.version + 1);
+  live.set(outcome.snapshot, after);
   return outcome;
 }
 
@@ -143,8 +144,13 @@ function collect(outcome: Outcome, action: { type: string; params?: unknown }, v
   }
 }
 
+/** What a chart has just made of a snapshot, by the snapshot to be stored: the next event needs no restoring. */
+const live = new WeakMap<object, AnyMachineSnapshot>();
+
 /** A snapshot as the chart sees it, out of a stored one. @throws an error when it does not fit the chart */
 export function restore(machine: AnyStateMachine, snapshot: object): AnyMachineSnapshot {
+  const known = live.get(snapshot);
+  if (known !== undefined) return known;
   const restored = createActor(machine, {
     snapshot: snapshot as never,
     input: undefined as never,
