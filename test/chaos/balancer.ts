@@ -45,7 +45,7 @@ export const AMPHORAE = '/v2.0/octavia/amphorae';
 export const LISTENERS = '/v2.0/lbaas/listeners';
 export const membersOf = (poolId: string) => `/v2.0/lbaas/pools/${poolId}/members`;
 
-/** A load balancer with what is below it; `gone` when there is none, undefined when the API could not tell. */
+/** A load balancer with what is below it, but not what is about to go; `gone` when there is none, undefined when the API could not tell. */
 export async function look(api: Api, id: string): Promise<View | 'gone' | undefined> {
   const answer = await api.call('GET', `${LOAD_BALANCERS}/${id}`);
   if (answer?.status === 404) return 'gone';
@@ -55,18 +55,21 @@ export async function look(api: Api, id: string): Promise<View | 'gone' | undefi
   const poolId = balancer.pools[0]?.id ?? '';
   const listeners = await api.list<ListenerView>(`${LISTENERS}?loadbalancer_id=${id}`, 'listeners');
   const members = await api.list<MemberView>(membersOf(poolId), 'members');
-  return listeners && members && { balancer, poolId, listeners, members };
+  if (listeners === undefined || members === undefined) return undefined;
+  return { balancer, poolId, listeners: staying(listeners), members: staying(members) };
+}
+
+function staying<T extends Child>(children: T[]): T[] {
+  return children.filter(({ provisioning_status }) => provisioning_status !== 'PENDING_DELETE');
 }
 
 /** What the user of a load balancer would say that it has been promised, going by what is there. */
 export function wishesIn({ balancer, listeners, members }: View): Wishes {
-  const staying = <T extends Child>(children: T[]) =>
-    children.filter(({ provisioning_status }) => provisioning_status !== 'PENDING_DELETE');
   return {
     description: balancer.description,
     listeners: Object.fromEntries(
-      staying(listeners).map(({ protocol_port, allowed_cidrs }) => [String(protocol_port), allowed_cidrs]),
+      listeners.map(({ protocol_port, allowed_cidrs }) => [String(protocol_port), allowed_cidrs]),
     ),
-    members: Object.fromEntries(staying(members).map(({ address, weight }) => [address, weight])),
+    members: Object.fromEntries(members.map(({ address, weight }) => [address, weight])),
   };
 }
