@@ -141,10 +141,12 @@ export class Node implements ActorHost {
   }
 
   unhandled(actor: ActorRow, event: ActorEvent): void {
-    this.#parts.log.debug(
-      { actor: `${actor.kind}/${actor.id}`, state: actor.state, event: event.type },
-      'event ignored in this state',
-    );
+    const line = { actor: `${actor.kind}/${actor.id}`, state: actor.state, event: event.type };
+    if (this.machineOf(actor).events.includes(event.type)) {
+      this.#parts.log.debug(line, 'event ignored in this state');
+    } else {
+      this.#parts.log.warn(line, 'event ignored: its chart does not know it in any state');
+    }
   }
 
   /** Take what waits in the store and the timers that come due soon. Called by itself; useful when the bus was down. */

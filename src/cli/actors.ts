@@ -62,7 +62,7 @@ const verbs: Record<string, Verb> = {
           (event as { type: string }).type,
           from_state,
           handled ? to_state : 'ignored',
-          (actions as Row[]).map((action) => Object.entries(action).flat().join(' ')).join(', '),
+          (actions as Row[]).map(inWords).join(', '),
         ]),
       );
     },
@@ -159,6 +159,14 @@ function parse(positionals: string[]): { verb: Verb; args: string[] } {
   const verb = Object.hasOwn(table, name) ? table[name] : undefined;
   if (verb === undefined || args.length !== verb.arguments) throw new UsageError(`expected ${command.usage}`);
   return { verb, args };
+}
+
+/** `sent SYNC to amphora/...`, `armed createDeadline in 900 s`. */
+function inWords({ to, delayMs, ...action }: Row): string {
+  const words = Object.entries(action).flat();
+  if (to !== undefined) words.push('to', to);
+  if (delayMs !== undefined) words.push('in', span(Number(delayMs) / 1000));
+  return words.join(' ');
 }
 
 function of(id = '', collection = ''): string {

@@ -1,5 +1,3 @@
-// timeout: 60
-
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -29,7 +27,8 @@ test.after(async () => {
 
 /** Run `amphorae actors ...`; resolves with what it printed, rejects when it failed. */
 async function actors(...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, [main, 'actors', ...args, '--url', api.url]);
+  const command = [main, 'actors', ...args, '--url', api.url];
+  const { stdout } = await promisify(execFile)(process.execPath, command, { timeout: 30_000 });
   return stdout;
 }
 
@@ -46,6 +45,7 @@ test('the command lists, shows, tells the history, injects, resumes and audits',
     await actors('history', id, '--limit', '1'),
     /AMPHORA_SYNCED +creating.firewallSync +ACTIVE +rows settle/,
   );
+  assert.match(await actors('history', id), /AMPHORA_PLUGGED .* sent SYNC to amphora\//);
 
   await actors('resume', id);
   await actors('inject', id, 'CHANGED', '--data', '{"revision":1,"memberPorts":false}');
