@@ -14,7 +14,7 @@ export interface Api {
   network: Network;
   /** Makes networks, with providers that have none of their own (netns). */
   networks?: NetworkAdmin | undefined;
-  config: Pick<Config, 'default_project' | 'default_topology' | 'enabled_providers'>;
+  config: Pick<Config, 'api_mutations' | 'default_project' | 'default_topology' | 'enabled_providers'>;
   log: Logger;
 }
 

@@ -1,13 +1,14 @@
 import type { Selectable, Transaction } from 'kysely';
 import type { Envelope } from '../actors/bus.ts';
-import { type ChildTable, findLoadBalancerId } from '../store/children.ts';
+import type { ProvisioningStatus } from '../model/status.ts';
+import { type ChildTable, findLoadBalancerId, findStatus } from '../store/children.ts';
 import type { Queryable } from '../store/database.ts';
 import { lockLoadBalancer, updateLoadBalancer } from '../store/load-balancers.ts';
 import type { Database, LoadBalancerTable } from '../store/schema.ts';
 import type { Api } from './api.ts';
 import { conflict, type Fault, immutable, notFound, type ResourceName } from './fault.ts';
 
-/** A write in progress: the load balancer is locked, and ACTIVE. */
+/** A write in progress: the load balancer is locked, and takes changes. */
 export interface Change {
   transaction: Transaction<Database>;
   loadBalancer: Selectable<LoadBalancerTable>;
@@ -44,9 +45,8 @@ export const toDelete = (revision: number) =>
   ({ ...pending(revision), provisioning_status: 'PENDING_DELETE' }) as const;
 
 /**
- * Every write to an existing load balancer or to anything below it: lock its row, check that nothing else is going on,
- * write the rows, raise the desired revision and tell the load balancer's actor, all in one transaction (contract B2).
- * @param refuse the fault when the load balancer is not ACTIVE.
+ * Every write to an existing load balancer or to anything below it: lock its row, check that it takes changes, write the rows, raise the desired revision and tell the load balancer's actor, all in one transaction (contract B2).
+ * @param refuse the fault when it takes none.
  */
 export async function changeLoadBalancer<T>(
   api: Api,
@@ -57,7 +57,8 @@ export async function changeLoadBalancer<T>(
   const { answer, envelope } = await api.db.transaction().execute(async (transaction) => {
     const loadBalancer = await lockLoadBalancer(transaction, loadBalancerId);
     if (loadBalancer === undefined) throw notFound('Load Balancer', loadBalancerId);
-    if (loadBalancer.provisioning_status !== 'ACTIVE') throw refuse(loadBalancer.provisioning_status);
+    const status = loadBalancer.provisioning_status;
+    if (!takesChanges(api, status)) throw refuse(status);
 
     const revision = loadBalancer.desired_revision + 1;
     const outcome = await work({ transaction, loadBalancer, revision });
@@ -75,6 +76,11 @@ export async function changeLoadBalancer<T>(
   });
   if (envelope !== undefined) api.mailbox.publish(envelope);
   return answer;
+}
+
+/** While an earlier change is being applied, the setting decides: Octavia's answer is 409. */
+function takesChanges({ config }: Api, status: ProvisioningStatus): boolean {
+  return status === 'ACTIVE' || (status === 'PENDING_UPDATE' && config.api_mutations === 'queue');
 }
 
 /**
@@ -109,7 +115,7 @@ export function addressOf(loadBalancerId: string) {
 
 /**
  * `changeLoadBalancer` for a request that names an object below it.
- * @throws Fault 404 when there is no such object
+ * @throws Fault 404 when there is no such object, 409 when it is on its way out
  */
 export async function changeBelow<T>(
   api: Api,
@@ -118,5 +124,13 @@ export async function changeBelow<T>(
 ): Promise<T> {
   const loadBalancerId = await findLoadBalancerId(api.db, object.table, object.id);
   if (loadBalancerId === undefined) throw notFound(object.title, object.id);
-  return changeLoadBalancer(api, loadBalancerId, work);
+  return changeLoadBalancer(api, loadBalancerId, async (change) => {
+    // Below an ACTIVE load balancer nothing is on its way out.
+    if (change.loadBalancer.provisioning_status !== 'ACTIVE') {
+      const status = await findStatus(change.transaction, object.table, object.id);
+      if (status === undefined) throw notFound(object.title, object.id);
+      if (status === 'PENDING_DELETE') throw immutable(object.title, object.id);
+    }
+    return work(change);
+  });
 }

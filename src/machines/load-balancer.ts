@@ -378,10 +378,17 @@ export const loadBalancerMachine = setup({
     reverting: releasing({ done: 'ERROR', failed: 'ERROR' }),
 
     ERROR: {
-      entry: failure(),
+      entry: rows((context) => [
+        {
+          op: 'failLoadBalancer',
+          loadBalancerId: context.loadBalancerId,
+          error: context.error ?? deadlineError('unknown'),
+          vipReleased: context.vipReleased,
+        },
+      ]),
       on: {
-        // Accepted a moment before the failure was committed.
-        CHANGED: { actions: ['acceptChange', failure()] },
+        // Accepted in the moment in which the failure was committed, and so not seen by that commit.
+        CHANGED: { actions: ['acceptChange', 'beginPass', rejection({ withhold: false }), 'reject'] },
         DELETE: { target: 'deleting', actions: 'forgetFailure' },
         FAILOVER: { target: 'failingOver', actions: 'acceptFailover' },
         AMPHORA_RELEASED: { actions: 'noteReport' },
@@ -484,18 +491,6 @@ function rows(make: (context: LoadBalancerContext) => RowChange[]) {
     type: 'rows' as const,
     params: ({ context }: { context: LoadBalancerContext }) => ({ changes: make(context) }),
   };
-}
-
-/** Everything that is pending fails with the load balancer. */
-function failure() {
-  return rows((context) => [
-    {
-      op: 'failLoadBalancer',
-      loadBalancerId: context.loadBalancerId,
-      error: context.error ?? deadlineError('unknown'),
-      vipReleased: context.vipReleased,
-    },
-  ]);
 }
 
 /** The changes of this pass are not in force, and show why. */

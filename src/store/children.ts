@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import type { ProvisioningStatus } from '../model/status.ts';
 import type { Queryable } from './database.ts';
 
 /** How lists name other objects. */
@@ -31,6 +32,20 @@ export async function findLoadBalancerId(
 ): Promise<string | undefined> {
   const row = await db.selectFrom(table).select('load_balancer_id').where('id', '=', id).executeTakeFirst();
   return row?.load_balancer_id;
+}
+
+/** The provisioning status of an object, as the transaction sees it; undefined when it is gone. */
+export async function findStatus(
+  transaction: Queryable,
+  table: ChildTable,
+  id: string,
+): Promise<ProvisioningStatus | undefined> {
+  const row = await transaction
+    .selectFrom(table)
+    .select('provisioning_status')
+    .where('id', '=', id)
+    .executeTakeFirst();
+  return row?.provisioning_status;
 }
 
 /** Rows in one statement: it may have 65,535 parameters, and no table has more than 60 columns. */

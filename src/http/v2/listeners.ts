@@ -162,6 +162,7 @@ async function checkDefaultPool(
   const pool = await selectPools(transaction)
     .where('id', '=', poolId)
     .where('load_balancer_id', '=', loadBalancerId)
+    .where('provisioning_status', '<>', 'PENDING_DELETE')
     .executeTakeFirst();
   if (pool === undefined) throw notFound('Pool', poolId);
   checkPoolProtocol(protocol, pool.protocol);

@@ -5,7 +5,7 @@ import { insertMembers, type Member, selectMembers, updateMember } from '../../s
 import type { Api } from '../api.ts';
 import { readBody } from '../body.ts';
 import { changeBelow, toDelete, toUpdate } from '../change.ts';
-import { conflict, invalidInput } from '../fault.ts';
+import { conflict, immutable, invalidInput } from '../fault.ts';
 import { findMemberNetworks, loadVnicTypes, memberRow } from '../member-placement.ts';
 import { pathId } from '../resource.ts';
 import { MemberBatch, type MemberBatchItem } from '../schemas/member.ts';
@@ -39,7 +39,12 @@ export async function replaceMembers(api: Api, context: Context): Promise<Respon
     });
     const created = items.filter((item) => !stored.has(keyOf(item)));
     const listed = new Set(items.map(keyOf));
-    const removed = additive ? [] : [...stored.values()].filter((member) => !listed.has(keyOf(member)));
+    const leaving = ({ provisioning_status: status }: Member) => status === 'PENDING_DELETE';
+    const back = updated.find(({ member }) => leaving(member));
+    if (back) throw immutable('Member', back.member.id);
+    const removed = additive
+      ? []
+      : [...stored.values()].filter((member) => !listed.has(keyOf(member)) && !leaving(member));
     if (updated.length + created.length + removed.length === 0) return { answer: undefined, changed: false };
     await lockPool(change, poolId);
 

@@ -142,17 +142,20 @@ export function presentPool(row: Pool) {
   };
 }
 
-/** The pool that something below it is to change in; it has to be ACTIVE for that. */
-export async function findActivePool({ transaction }: Change, id: string): Promise<Pool> {
+/** The pool that something below it is to change in; it has to take changes for that, as its load balancer does. */
+export async function findActivePool({ transaction, loadBalancer }: Change, id: string): Promise<Pool> {
   const pool = await findRow(transaction, pools, id);
-  if (pool.provisioning_status !== 'ACTIVE') throw immutable('Pool', id);
+  const queued = loadBalancer.provisioning_status === 'PENDING_UPDATE';
+  const taken = queued ? ['ACTIVE', 'PENDING_CREATE', 'PENDING_UPDATE'] : ['ACTIVE'];
+  if (!taken.includes(pool.provisioning_status)) throw immutable('Pool', id);
   return pool;
 }
 
 /** Mark that pool, and the listeners that use it, as changing with what is below it. */
 export async function lockPool(change: Change, id: string): Promise<Pool> {
   const pool = await findActivePool(change, id);
-  await updatePool(change.transaction, id, { provisioning_status: 'PENDING_UPDATE' });
+  if (pool.provisioning_status === 'ACTIVE')
+    await updatePool(change.transaction, id, { provisioning_status: 'PENDING_UPDATE' });
   await lockListenersOf(change.transaction, id);
   return pool;
 }
@@ -174,6 +177,7 @@ async function parentOf(api: Api, loadBalancerId: string | null, listenerId: str
 async function checkListenerIsFree({ transaction }: Change, listenerId: string, protocol: Pool['protocol']) {
   const listener = await selectListeners(transaction).where('id', '=', listenerId).executeTakeFirst();
   if (listener === undefined) throw notFound('Listener', listenerId);
+  if (listener.provisioning_status === 'PENDING_DELETE') throw immutable('Listener', listenerId);
   if (listener.default_pool_id !== null) throw conflict(`Listener ${listenerId} already has a default pool.`);
   checkPoolProtocol(listener.protocol, protocol);
 }
