@@ -1,6 +1,7 @@
 import { waitFor } from '../../src/cli/up/wait.ts';
 import type { Config } from '../../src/config.ts';
 import { Api } from './api.ts';
+import { LOAD_BALANCERS } from './balancer.ts';
 import { strayResources, wrongDataPlane } from './data-plane.ts';
 import { keepEvidence } from './evidence.ts';
 import { makeFaults } from './faults.ts';
@@ -82,9 +83,10 @@ async function runAndJudge(site: Site, options: ChaosOptions): Promise<Verdict> 
     return left.length === 0 ? true : undefined;
   }).catch(() => options.say(`unfinished: ${left.join(', ')}`));
   const quietAfterSeconds = Math.round((performance.now() - since) / 100) / 10;
-  await waitFor('the API to tell what became of every call', 30, async () =>
-    (await Promise.all(users.map((user) => user.resolve()))).every(Boolean) ? true : undefined,
-  );
+  await waitFor('the API to tell what became of every call', 30, async () => {
+    if ((await api.list(`${LOAD_BALANCERS}?limit=1`, 'loadbalancers')) === undefined) return undefined;
+    return (await Promise.all(users.map((user) => user.resolve()))).every(Boolean) ? true : undefined;
+  });
 
   const entries = users.flatMap((user) => user.entries);
   return {
