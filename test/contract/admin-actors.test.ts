@@ -173,6 +173,33 @@ test('the result of an effect that poisons its amphora fails the step, and canno
   await node.close();
 });
 
+test('a deadline that poisons its amphora fires once', async () => {
+  const fail = assign((_: unknown, failure: { step: string }) => {
+    if (failure.step === 'booting') throw new Error('boom');
+    return { failure };
+  }) as never;
+  const node = await runtime.startNode('bad-deadline', {
+    effects: hanging('awaitAgent'),
+    machines: (machines) => ({
+      ...machines,
+      amphora: amphoraMachine.provide({ actions: { fail }, delays: { bootDeadline: 50 } }),
+    }),
+  });
+  const id = await runtime.createLoadBalancer();
+  assert.is(await runtime.waitFor(id, ['ACTIVE', 'ERROR']), 'ERROR');
+  const { snapshot } = await show(id);
+  const [amphoraId] = snapshot.context.amphoraIds;
+  const amphora = await show(amphoraId);
+  assert.is(amphora.state, 'DELETED');
+  assert.equal(amphora.timers, []);
+  const { dead_letters: letters } = await call(200, 'GET', `/dead-letters?actor_id=${amphoraId}`);
+  assert.equal(
+    letters.map(({ event }: Any) => event.type),
+    ['xstate.after.bootDeadline.amphora.booting'],
+  );
+  await node.close();
+});
+
 test('an actor whose snapshot cannot be read is quarantined, keeps its messages, harms no other, and resumes', async () => {
   const first = await runtime.startNode('before');
   const id = await runtime.createLoadBalancer();
