@@ -1,4 +1,5 @@
 import type { AnyStateMachine } from 'xstate';
+import { TransientError } from '../model/errors.ts';
 import type { Envelope } from './bus.ts';
 import type { EffectResult } from './effect-runner.ts';
 import { type ActorEvent, effectDone, effectFailed, interpret, type Outcome, rerun } from './interpreter.ts';
@@ -27,6 +28,8 @@ export interface ActorHost {
   machineOf(actor: ActorId): AnyStateMachine;
   /** Epoch of this node's lease for the partition; undefined when it has none. */
   epochOf(partition: number): number | undefined;
+  /** Run what the actor has started and nobody runs. */
+  resume(actor: ActorRow, epoch: number): void;
   /** After a commit: carry messages, start and stop effects, schedule timers. */
   committed(actor: ActorRow, outcome: Outcome, sent: Envelope[], epoch: number): void;
   /** The store refused a commit because the partition is not ours. */
@@ -53,6 +56,8 @@ export class Actor {
   /** Messages in the queue, so that the bus and the sweep can both bring one. */
   readonly #queued = new Set<string>();
   #row: ActorRow | undefined;
+  /** A commit got no answer: it may have been made, and what it started may not run. */
+  #unsure = false;
   #running: Promise<void> | undefined;
   #dropped = false;
 
@@ -96,9 +101,10 @@ export class Actor {
     });
   }
 
-  /** Messages and timers come again with the sweep, but the result of an effect is nowhere else. */
+  /** Not left to the sweep: the result of an effect is nowhere else, nor is a message whose commit got no answer. */
   #redeliver(delivery: Delivery): void {
-    if (delivery.from === 'effect') this.#deliver(delivery);
+    if (delivery.from === 'message') this.receive(delivery.envelope);
+    else this.#deliver(delivery);
   }
 
   async #drain(): Promise<void> {
@@ -109,6 +115,7 @@ export class Actor {
         this.#forget(delivery);
       } catch (error) {
         this.#row = undefined;
+        this.#unsure = true;
         this.#forget(delivery);
         const again = delivery;
         this.#host.postponed(this.id, error, () => this.#redeliver(again));
@@ -131,13 +138,18 @@ export class Actor {
       }
       const { event: received, cause } = read(delivery);
       const epoch = this.#host.epochOf(this.partition);
-      if (epoch === undefined) return;
+      // Perhaps the lease is only being renewed. If it is lost, the actor is dropped before it tries again.
+      if (epoch === undefined)
+        throw new TransientError('lease_ended', 'the lease of the partition has ended');
       let row: ActorRow;
       let step: Step;
       try {
         row = this.#row ?? readStored(this.#host.machineOf(this.id), stored);
         this.#row = row;
-        if (cause.from === 'effect' && row.effects[cause.effectId]?.token !== cause.token) return;
+        const answered = cause.from === 'effect' && row.effects[cause.effectId]?.token === cause.token;
+        if (this.#unsure && !answered) this.#host.resume(row, epoch);
+        this.#unsure = false;
+        if (cause.from === 'effect' && !answered) return;
         step = this.#take(row, received);
       } catch (error) {
         this.#row = undefined;

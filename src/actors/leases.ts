@@ -66,6 +66,16 @@ export class Leases {
     return this.#renewing;
   }
 
+  /** Let go of a partition that could not be taken up. With a renewal, here or elsewhere, it is gained anew. */
+  giveUp(partition: number): Promise<void> {
+    this.#renewing = this.#renewing.then(async () => {
+      await this.#drop([partition]);
+      // If that fails, the next renewal finds the lease still ours, and it is gained once more.
+      await this.#store.releaseLeases(this.#node, [partition]).catch(() => {});
+    });
+    return this.#renewing;
+  }
+
   /** Stop what runs and give every lease back. */
   async close(): Promise<void> {
     this.#closed = true;

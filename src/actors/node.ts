@@ -95,6 +95,10 @@ export class Node implements ActorHost {
     return this.#leases.epochOf(partition);
   }
 
+  resume(actor: ActorRow, epoch: number): void {
+    for (const effectId of Object.keys(actor.effects)) this.#startEffect(actor, effectId, epoch);
+  }
+
   committed(actor: ActorRow, outcome: Outcome, sent: Envelope[], epoch: number): void {
     this.#carry(sent);
     for (const id of outcome.stoppedEffects) this.#effects.stop(actor, id);
@@ -198,7 +202,7 @@ export class Node implements ActorHost {
     const key = `${id.kind}/${id.id}`;
     let actor = this.#actors.get(key);
     if (actor === undefined) {
-      if (this.epochOf(partition) === undefined) return undefined;
+      if (!this.#subscriptions.has(partition)) return undefined;
       actor = new Actor({ kind: id.kind, id: id.id }, partition, this, row);
     }
     this.#actors.delete(key);
@@ -222,7 +226,7 @@ export class Node implements ActorHost {
     this.#resume(partition, epoch).catch((error) => {
       // Without its effects a partition is stuck: give the lease back, and try again with the next one.
       this.#parts.log.error({ partition, err: error }, 'partition could not be resumed');
-      void this.#lost(partition).then(() => this.store.releaseLeases(this.node, [partition]).catch(() => {}));
+      void this.#leases.giveUp(partition);
     });
   }
 
@@ -237,7 +241,7 @@ export class Node implements ActorHost {
         continue;
       }
       this.#actor(row, partition, row);
-      for (const effectId of Object.keys(row.effects)) this.#startEffect(row, effectId, epoch);
+      this.resume(row, epoch);
     }
     await this.sweep();
   }
