@@ -3,7 +3,12 @@ export function percentiles(values: number[]): { p50: number; p95: number; max: 
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number) => {
     const value = sorted[Math.min(Math.floor(sorted.length * share), sorted.length - 1)] ?? Number.NaN;
-    return Math.round(value * 100) / 100;
+    return round(value);
   };
   return { p50: at(0.5), p95: at(0.95), max: at(1) };
+}
+
+/** To the hundredth. */
+export function round(value: number): number {
+  return Math.round(value * 100) / 100;
 }

@@ -30,6 +30,8 @@ export interface System {
   killController(number: number, signal: NodeJS.Signals): void;
   /** Process ids of what `up` runs, by name: `postgres`, `nats-server`, `node-1`, ... */
   processes(): Map<string, number>;
+  /** Process id of `up` itself. */
+  readonly supervisor: number;
   /** Kill the supervisor, and with it everything but the amphorae, without any chance to clean up. */
   crash(): Promise<void>;
   /** End `up` as an operator would, leaving amphorae and data. */
@@ -80,6 +82,9 @@ export async function startSystem({ provider, nodes = 1, settings = {} }: System
     config,
     api: (method, path, body) => api.call(method, path, body),
     processes,
+    get supervisor() {
+      return up.child.pid;
+    },
     waitFor: (loadBalancerId, statuses, milliseconds) =>
       untilStatus(api, loadBalancerId, statuses, milliseconds),
     killController(number, signal) {
