@@ -1,29 +1,30 @@
 import { and, assign, not, or, setup } from 'xstate';
 import type { ErrorRecord } from '../model/errors.ts';
-import type { AmphoraRole } from '../model/status.ts';
 import { runtimeActions } from './actions.ts';
-import type { ActorAddress } from './address.ts';
 import { effect } from './effects.ts';
-import { caught, deadlineError } from './errors.ts';
-import type {
-  AmphoraCommand,
-  AmphoraReport,
-  LoadBalancerCommand,
-  LoadBalancerInput,
-  Poisoned,
-} from './events.ts';
+import { deadlineError } from './errors.ts';
+import type { AmphoraReport, LoadBalancerCommand, LoadBalancerInput, Poisoned } from './events.ts';
+import {
+  command,
+  expired,
+  failedEffect,
+  failedReport,
+  newcomers,
+  rejection,
+  releaseOnly,
+  rows,
+  spawn,
+} from './load-balancer-actions.ts';
 import {
   allReached,
   type LoadBalancerContext,
   newAmphora,
   newAmphorae,
   noted,
-  participants,
   replaced,
   replacement,
   revisionInForce,
 } from './load-balancer-context.ts';
-import type { RowChange } from './row-change.ts';
 
 export const LOAD_BALANCER_VERSION = 3;
 
@@ -434,93 +435,4 @@ function releasing({ done, failed }: { done: string; failed: string }) {
       },
     },
   };
-}
-
-function amphoraAddress({ loadBalancerId }: LoadBalancerContext, id: string): ActorAddress {
-  return { kind: 'amphora', id, loadBalancerId };
-}
-
-/** The amphora that was just added to take another's place. */
-function newcomers(context: LoadBalancerContext): { id: string; role: AmphoraRole }[] {
-  const amphora = replacement(context);
-  return amphora ? [{ id: amphora.id, role: amphora.role }] : [];
-}
-
-function spawn(make: (context: LoadBalancerContext) => { id: string; role: AmphoraRole }[]) {
-  return {
-    type: 'spawn' as const,
-    params: ({ context }: { context: LoadBalancerContext }) => ({
-      actors: make(context).map(({ id, role }) => ({
-        address: amphoraAddress(context, id),
-        input: { amphoraId: id, loadBalancerId: context.loadBalancerId, role, round: context.round },
-      })),
-    }),
-  };
-}
-
-/** Give one amphora back, if it is there. */
-function releaseOnly(choose: (context: LoadBalancerContext) => { id: string } | undefined) {
-  return {
-    type: 'send' as const,
-    params: ({ context }: { context: LoadBalancerContext }) => {
-      const amphora = choose(context);
-      return {
-        messages: amphora
-          ? [{ to: amphoraAddress(context, amphora.id), event: { type: 'RELEASE' as const } }]
-          : [],
-      };
-    },
-  };
-}
-
-/** Send a command to every amphora that takes part. */
-function command(make: (round: number) => AmphoraCommand) {
-  return {
-    type: 'send' as const,
-    params: ({ context }: { context: LoadBalancerContext }) => ({
-      messages: participants(context).map(({ id }) => ({
-        to: amphoraAddress(context, id),
-        event: make(context.round),
-      })),
-    }),
-  };
-}
-
-function rows(make: (context: LoadBalancerContext) => RowChange[]) {
-  return {
-    type: 'rows' as const,
-    params: ({ context }: { context: LoadBalancerContext }) => ({ changes: make(context) }),
-  };
-}
-
-/** The changes of this pass are not in force, and show why. */
-function rejection({ withhold }: { withhold: boolean }) {
-  return rows((context) => [
-    {
-      op: 'reject',
-      loadBalancerId: context.loadBalancerId,
-      beyond: context.appliedRevision,
-      through: context.pass.revision,
-      error: context.error ?? deadlineError('updating'),
-      withhold,
-    },
-  ]);
-}
-
-function failedEffect() {
-  return {
-    type: 'fail' as const,
-    params: ({ event }: { event: { error: unknown } }) => caught(event.error),
-  };
-}
-
-function failedReport() {
-  return {
-    type: 'fail' as const,
-    params: ({ event }: { event: { error: ErrorRecord } }) => event.error,
-  };
-}
-
-function expired(step: string) {
-  return { type: 'fail' as const, params: deadlineError(step) };
 }
