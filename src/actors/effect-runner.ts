@@ -8,6 +8,7 @@ import {
 } from '../model/errors.ts';
 import { type Clock, pause } from './clock.ts';
 import type { RunningEffect } from './interpreter.ts';
+import { Slots } from './slots.ts';
 import type { ActorId } from './store.ts';
 
 export type EffectResult = { output: unknown } | { error: ErrorRecord };
@@ -108,9 +109,10 @@ export class EffectRunner {
     try {
       for (let attempt = 1; ; attempt++) {
         try {
-          const output = await this.#slots.use(signal, () =>
-            effect.run(input as never, { signal, epoch, requestId }),
-          );
+          const output = await this.#slots.use(() => {
+            signal.throwIfAborted();
+            return effect.run(input as never, { signal, epoch, requestId });
+          });
           return { output: output ?? null };
         } catch (error) {
           const record = signal.aborted ? undefined : toErrorRecord(error);
@@ -143,27 +145,4 @@ function stopped(): AmphoraeError {
 
 function runKey(actor: ActorId, effectId: string, token: number): string {
   return `${actor.kind}/${actor.id}/${effectId}/${token}`;
-}
-
-/** Lets `size` tasks run at once; the others wait in line. */
-class Slots {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(size: number) {
-    this.#free = size;
-  }
-
-  async use<T>(signal: AbortSignal, task: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      signal.throwIfAborted();
-      return await task();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free++;
-    }
-  }
 }

@@ -7,6 +7,7 @@ import { rethrow } from '../store/database-errors.ts';
 import { Parameters, statementName } from '../store/statement.ts';
 import type { Envelope } from './bus.ts';
 import { START } from './mailbox.ts';
+import { Slots } from './slots.ts';
 import type { ActorId, ActorRow, ActorStore, Commit, CommitResult, Lease, StoredTimer } from './store.ts';
 import { XSTATE_VERSION } from './versions.ts';
 
@@ -22,10 +23,12 @@ type DeadLetter = NonNullable<Commit['deadLetter']>;
 /** The runtime's store in PostgreSQL. */
 export class PostgresActorStore implements ActorStore {
   readonly #pool: pg.Pool;
+  readonly #slots: Slots;
   readonly #compileRowChanges: RowChangeCompiler;
 
   constructor(pool: pg.Pool, compileRowChanges: RowChangeCompiler) {
     this.#pool = pool;
+    this.#slots = new Slots(pool.options.max);
     this.#compileRowChanges = compileRowChanges;
   }
 
@@ -254,19 +257,19 @@ export class PostgresActorStore implements ActorStore {
     leaseMs: number,
     inherit: boolean,
   ): Promise<{ leases: Lease[]; share: number }> {
-    await this.#query(
+    await this.#queryAtOnce(
       `INSERT INTO nodes (id, seen_at, draining) VALUES ($1, now(), false)
        ON CONFLICT (id) DO UPDATE SET seen_at = now(), draining = false`,
       [node],
     );
     const life = `now() + $2 * interval '1 millisecond'`;
     if (!inherit) {
-      await this.#query(
+      await this.#queryAtOnce(
         `UPDATE partitions SET lease_until = ${life} WHERE owner = $1 AND lease_until > now()`,
         [node, leaseMs],
       );
     }
-    const { rows } = await this.#query(
+    const { rows } = await this.#queryAtOnce(
       `SELECT (SELECT count(*)::int FROM nodes WHERE seen_at > now() - $2 * interval '1 millisecond') AS nodes,
          (SELECT count(*)::int FROM partitions) AS partitions,
          (SELECT count(*)::int FROM partitions WHERE owner = $1 AND lease_until > now() AND NOT $3) AS held`,
@@ -274,14 +277,14 @@ export class PostgresActorStore implements ActorStore {
     );
     const { nodes, partitions, held } = rows[0] as { nodes: number; partitions: number; held: number };
     const share = Math.ceil(partitions / Math.max(nodes, 1));
-    await this.#query(
+    await this.#queryAtOnce(
       `UPDATE partitions SET owner = $1, epoch = epoch + 1, lease_until = ${life}
        WHERE id IN (
          SELECT id FROM partitions WHERE owner IS NULL OR lease_until <= now() OR ($3 AND owner = $1)
          ORDER BY (owner = $1) DESC NULLS LAST, random() LIMIT $4 FOR UPDATE SKIP LOCKED)`,
       [node, leaseMs, inherit, Math.max(share - held, 0)],
     );
-    const { rows: leases } = await this.#query(
+    const { rows: leases } = await this.#queryAtOnce(
       'SELECT id AS partition, epoch FROM partitions WHERE owner = $1 AND lease_until > now() ORDER BY id',
       [node],
     );
@@ -289,17 +292,22 @@ export class PostgresActorStore implements ActorStore {
   }
 
   async releaseLeases(node: string, partitions: number[]): Promise<void> {
-    await this.#query(
+    await this.#queryAtOnce(
       `UPDATE partitions SET owner = NULL, lease_until = '-infinity' WHERE owner = $1 AND id = ANY ($2)`,
       [node, partitions],
     );
   }
 
   async removeNode(node: string): Promise<void> {
-    await this.#query('DELETE FROM nodes WHERE id = $1', [node]);
+    await this.#queryAtOnce('DELETE FROM nodes WHERE id = $1', [node]);
   }
 
+  /** Thousands of commits may wait, but here and not in the pool, where leases and the API would wait behind them. */
   async #query(text: string, values: unknown[]): Promise<{ rows: Record<string, unknown>[] }> {
+    return this.#slots.use(() => this.#queryAtOnce(text, values));
+  }
+
+  async #queryAtOnce(text: string, values: unknown[]): Promise<{ rows: Record<string, unknown>[] }> {
     return this.#pool.query({ name: statementName(text) ?? '', text, values }).catch(rethrow);
   }
 }
