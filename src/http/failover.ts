@@ -43,7 +43,11 @@ export async function failOverAmphora(api: Api, amphoraId: string): Promise<void
   await failOver(api, loadBalancerId, {
     admits: (status) => status === 'ACTIVE',
     refusal: () => immutable('Load Balancer', loadBalancerId),
-    choose: () => [replace(amphoraId, role)],
+    choose: (_, amphorae) => {
+      // Another failover may have replaced it before the load balancer was ours.
+      if (!amphorae.some(({ id }) => id === amphoraId)) throw notFound('Amphora', amphoraId);
+      return [replace(amphoraId, role)];
+    },
   });
 }
 

@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { waitFor } from '../../src/cli/up/wait.ts';
 import type { AmphoraRole, Topology } from '../../src/model/status.ts';
+import { lockLoadBalancer } from '../../src/store/load-balancers.ts';
 import { type Harness, startHarness } from './api-harness.ts';
 
 // Who may be failed over, and what the actor is told. That it works: test/dataplane/failover.test.ts.
@@ -65,6 +68,22 @@ test('an amphora: only while its load balancer is ACTIVE', async () => {
     [[only, 'STANDALONE']],
   );
   await api.refuse(409, /immutable/, 'PUT', `/v2.0/octavia/amphorae/${only}/failover`);
+});
+
+test('an amphora that went while its failover waited for the load balancer: 404, and no other comes', async () => {
+  const { id } = await api.createLoadBalancer();
+  const only = await amphora(id, 'STANDALONE');
+  const [answer] = await api.db.transaction().execute(async (transaction) => {
+    await lockLoadBalancer(transaction, id);
+    const answer = api.send('PUT', `/v2.0/octavia/amphorae/${only}/failover`);
+    await waitFor('the request to wait for the lock', 10, async () => {
+      const { rows } = await sql`SELECT FROM pg_locks WHERE NOT granted`.execute(api.db);
+      return rows.length > 0 ? true : undefined;
+    });
+    await transaction.deleteFrom('amphorae').where('id', '=', only).execute();
+    return [answer];
+  });
+  assert.is((await answer).status, 404);
 });
 
 test('what does not exist: 404', async () => {
