@@ -31,14 +31,15 @@ const migration: SnapshotMigration = ({ snapshot, effects }) => {
   };
 };
 
+const born = interpret(lamp, { snapshot: null, input: {}, version: 0, effects: {} }, { type: 'start' });
 const stored: ActorRow = {
   kind: 'amphora',
   id: 'a',
   partition: 0,
   machineVersion: 1,
   state: 'off',
-  snapshot: interpret(lamp, { snapshot: null, input: {}, version: 0, effects: {} }, { type: 'start' })
-    .snapshot,
+  // As the store gives it back.
+  snapshot: JSON.parse(JSON.stringify(born.snapshot)),
   input: {},
   effects: {},
   version: 1,
