@@ -51,8 +51,14 @@ async function openNoopSite(): Promise<Site> {
 async function openNetnsSite(): Promise<Site> {
   const stand = await startStand(settings, { nodes: CONTROLLERS });
   const { system, db, stop, members, network } = stand;
-  const memberAddresses = members.map(({ address4 }) => address4);
-  return { system, db, subnetId: network.subnet4, memberAddresses, flavorIds: [null], stand, stop };
+  try {
+    const memberAddresses = members.map(({ address4 }) => address4);
+    const flavorIds = [null, await pairFlavor(system)];
+    return { system, db, subnetId: network.subnet4, memberAddresses, flavorIds, stand, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
 /** Two amphorae for a load balancer. */
