@@ -35,7 +35,10 @@ export class EffectRunner {
     this.#slots = new Slots(concurrency);
   }
 
-  /** Start an effect, unless it runs already. `done` is called once, with its result, if nobody stopped it before. */
+  /**
+   * Start an effect, unless it runs already; one that was stopped and has not ended yet is run again after that. `done` is
+   * called once, with its result, if nobody stopped it before.
+   */
   start(
     actor: ActorId,
     effectId: string,
@@ -44,7 +47,8 @@ export class EffectRunner {
     done: (result: EffectResult) => void,
   ): void {
     const key = runKey(actor, effectId, token);
-    if (this.#runs.has(key)) return;
+    const running = this.#runs.get(key);
+    if (running && !running.abort.signal.aborted) return;
     const abort = new AbortController();
     const previous = this.#lastOfActor.get(actor.id) ?? Promise.resolve();
     const settled = previous
@@ -59,7 +63,7 @@ export class EffectRunner {
         ),
       )
       .then((result) => {
-        this.#runs.delete(key);
+        if (this.#runs.get(key)?.abort === abort) this.#runs.delete(key);
         if (!abort.signal.aborted) done(result);
       });
     this.#runs.set(key, { abort, settled });
