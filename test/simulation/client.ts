@@ -1,4 +1,6 @@
 import type { Bus } from '../../src/actors/bus.ts';
+import type { Replacement } from '../../src/machines/events.ts';
+import type { AmphoraRole } from '../../src/model/status.ts';
 import type { Invariants } from './invariants.ts';
 import type { Random } from './random.ts';
 import type { ChildRow, LoadBalancerRow, Rows } from './rows.ts';
@@ -39,13 +41,15 @@ export class Client {
     bus.publish([store.spawn(addressOf(id), input)]);
   }
 
-  /** Change something of a load balancer that is ACTIVE, or delete one. */
+  /** Change something of a load balancer that is ACTIVE, or fail one over, or delete it. */
   change(): void {
     const { rows, random } = this.#parts;
     const loadBalancer = random.pick([...rows.loadBalancers.values()]);
     if (loadBalancer === undefined) return;
     const { status } = loadBalancer;
-    if (random.chance(status === 'ERROR' ? 0.5 : 0.1)) this.delete(loadBalancer);
+    const kind = random.next();
+    if (kind < (status === 'ERROR' ? 0.4 : 0.1)) this.delete(loadBalancer);
+    else if (kind > (status === 'ERROR' ? 0.6 : 0.8)) this.failOver(loadBalancer);
     else if (status === 'ACTIVE') this.#changeBelow(loadBalancer);
   }
 
@@ -54,6 +58,26 @@ export class Client {
     if (loadBalancer.status !== 'ACTIVE' && loadBalancer.status !== 'ERROR') return;
     loadBalancer.status = 'PENDING_DELETE';
     bus.publish([store.send(addressOf(loadBalancer.id), { type: 'DELETE' })]);
+  }
+
+  /** Replace all amphorae, or one of them; make those that are missing, and give back those too many. */
+  failOver(loadBalancer: LoadBalancerRow): void {
+    const { rows, store, bus, random } = this.#parts;
+    const { id, status, topology } = loadBalancer;
+    if (status !== 'ACTIVE' && status !== 'ERROR') return;
+    const amphorae = rows.amphoraeOf(id);
+    const one = status === 'ACTIVE' && random.chance(0.3) ? random.pick(amphorae) : undefined;
+    const roles: AmphoraRole[] = topology === 'SINGLE' ? ['STANDALONE'] : ['BACKUP', 'MASTER'];
+    const oldOnes = one ? [one] : roles.map((role) => amphorae.find((amphora) => amphora.role === role));
+    const replacements: Replacement[] = oldOnes.map((old, index) => ({
+      oldId: old?.id ?? null,
+      newId: random.uuid(),
+      role: old?.role ?? (roles[index] as AmphoraRole),
+    }));
+    const surplus = one ? [] : amphorae.filter((amphora) => !oldOnes.includes(amphora));
+    replacements.push(...surplus.map(({ id: oldId, role }) => ({ oldId, newId: null, role })));
+    loadBalancer.status = 'PENDING_UPDATE';
+    bus.publish([store.send(addressOf(id), { type: 'FAILOVER', replacements } as { type: string })]);
   }
 
   #changeBelow(loadBalancer: LoadBalancerRow): void {

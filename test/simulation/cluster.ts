@@ -19,20 +19,26 @@ import type { World } from './world.ts';
 export const LEASE_MS = 6_000;
 
 const deadlines = {
-  create: 40_000,
-  update: 20_000,
-  failover: 40_000,
-  delete: 30_000,
-  boot: 15_000,
-  step: 7_500,
+  create: 60_000,
+  update: 40_000,
+  failover: 50_000,
+  delete: 60_000,
+  boot: 30_000,
+  step: 30_000,
 };
 const machines = machinesWith(deadlines);
 
 /** How long a process that is to end may take, before it is killed. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 3_000;
 
-/** From the last fault on, everything comes to rest within this time: a creation that fails last, and its release. */
-export const REST_MS = deadlines.create + deadlines.delete + 2 * LEASE_MS + 20_000;
+/** How long it takes at most until a process that has ended is there again. */
+const RESTART_MS = 4_000;
+
+/** From the last fault on, everything comes to rest within this time: the longest, a failover of two that fails at last. */
+export const REST_MS = 4 * deadlines.failover + deadlines.delete + 2 * LEASE_MS + 20_000;
+
+/** An effect ends within this time: it is taken over, and tried until its own deadline. The charts wait longer. */
+export const EFFECT_MS = PATIENCE_MS + RESTART_MS + LEASE_MS + 11_000;
 
 /** What a node is made of that a seeded bug may replace. */
 export interface NodeOrgans {
@@ -102,7 +108,7 @@ export class Cluster {
     const { time, random } = this.#parts;
     this.#started += 1;
     const successor = random.chance(0.5) ? name : `node-${this.#size + this.#started}`;
-    time.after(random.between(200, 8_000), () => this.#start(successor));
+    time.after(random.between(200, RESTART_MS), () => this.#start(successor));
   }
 
   #start(name: string): void {
@@ -112,6 +118,7 @@ export class Cluster {
       delayMs: faults.storeDelayMs,
       refuses: faults.storeRefuses,
       answerLost: faults.storeAnswerLost,
+      heldUp: { chance: faults.storeHeldUp, ms: 3 * LEASE_MS },
     }));
     const worldLink = new Link(time, random, process, () => ({
       delayMs: faults.worldDelayMs,

@@ -14,8 +14,8 @@ import type { Random } from './random.ts';
 import type { AmphoraRow, LoadBalancerRow, Rows } from './rows.ts';
 import type { Content, World } from './world.ts';
 
-/** Longer than all deadlines of the charts together: only they can help then. */
-const DEAF_MS = 110_000;
+/** Longer than everything may take to come to rest: only the charts' deadlines can help then. */
+const DEAF_MS = 330_000;
 
 export interface EffectParts {
   rows: Rows;

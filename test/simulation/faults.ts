@@ -4,6 +4,8 @@ export interface Faults {
   storeRefuses: number;
   /** The database did it, but its answer is lost. */
   storeAnswerLost: number;
+  /** Calls of a process to the database are held up for longer than a lease. */
+  storeHeldUp: number;
   /** Milliseconds that a call to the database may take, each way. */
   storeDelayMs: number;
   messageLost: number;
@@ -28,6 +30,7 @@ export interface Faults {
 export const calm: Readonly<Faults> = {
   storeRefuses: 0,
   storeAnswerLost: 0,
+  storeHeldUp: 0,
   storeDelayMs: 3,
   messageLost: 0,
   messageDuplicated: 0,

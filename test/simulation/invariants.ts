@@ -1,7 +1,7 @@
 import type { ActorStore, Commit, CommitResult } from '../../src/actors/store.ts';
 import type { RowChange } from '../../src/machines/row-change.ts';
 import { isPending, type Rows } from './rows.ts';
-import type { SimulatedStore } from './store.ts';
+import type { SimulatedStore, StoredActor } from './store.ts';
 import type { World, WorldObserver } from './world.ts';
 
 /** What the API has promised about a child of a load balancer by accepting a call. */
@@ -111,6 +111,10 @@ export class Invariants implements WorldObserver {
     }
     this.#histories.set(name, { ...history, version: actor.version + 1, epoch });
     for (const change of outcome.rowChanges) this.#settled(change, world);
+    // Who is told that a removal failed still has the child.
+    for (const [id, promised] of this.#promises) {
+      if (this.#rows.children.get(id)?.status === 'ERROR') promised.outcome = 'present';
+    }
   }
 
   /** What is called settled must be in force in every amphora at that moment. */
@@ -139,7 +143,7 @@ export class Invariants implements WorldObserver {
       // Children go with their load balancer.
       if (loadBalancers.get(loadBalancerId)?.status === 'DELETED') continue;
       if (outcome === 'present' && child === undefined) this.violated(`child ${id} was lost`);
-      if (outcome === 'removed' && child && child.status !== 'ERROR') {
+      if (outcome === 'removed' && child) {
         this.violated(`child ${id} is ${child.status}, although it was to be removed`);
       }
     }
@@ -179,6 +183,15 @@ export class Invariants implements WorldObserver {
     const deleted = this.#rows.loadBalancers.get(loadBalancerId)?.status === 'DELETED';
     const remains = world.remainsOf(deleted ? [loadBalancerId, ...gone] : gone);
     if (remains.length > 0) this.violated(`leaked by ${loadBalancerId}: ${remains}`);
+  }
+
+  /** Each of these had an effect to run, and time enough for it. */
+  moved(store: SimulatedStore, earlier: Readonly<StoredActor>[]): void {
+    for (const { kind, id, version, state } of earlier) {
+      if (store.actor({ kind, id })?.version === version) {
+        this.violated(`nobody runs the effect that ${kind} ${id} waits for in ${state}`);
+      }
+    }
   }
 
   /** Faults have stopped for long enough. */

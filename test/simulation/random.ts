@@ -33,7 +33,11 @@ export class Random {
   }
 
   uuid(): string {
-    const digits = Array.from({ length: 32 }, () => this.below(16).toString(16)).join('');
-    return digits.replace(/^(.{8})(.{4}).(.{3}).(.{3})/, '$1-$2-4$3-8$4-');
+    const eight = () =>
+      Math.floor(this.next() * 2 ** 32)
+        .toString(16)
+        .padStart(8, '0');
+    const [start, middle, end] = [eight(), eight(), eight()];
+    return `${start}-${middle.slice(0, 4)}-4${middle.slice(5)}-8${end.slice(0, 3)}-${end.slice(4)}${eight()}`;
   }
 }

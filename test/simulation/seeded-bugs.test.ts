@@ -6,7 +6,7 @@ import { type Bug, simulate } from './simulation.ts';
 import { SimulatedStore } from './store.ts';
 
 /** By how many seeds each bug must have been noticed. */
-const SEEDS = 150;
+const SEEDS = 600;
 
 class UnfencedStore extends SimulatedStore {
   protected override owns(): boolean {

@@ -83,7 +83,8 @@ export class SimulatedStore implements ActorStore {
       const id = cause.from === 'message' ? cause.messageId : this.#parts.random.uuid();
       this.#deadLetters.set(id, { actor: { kind: row.kind, id: row.id }, ...copy(commit.deadLetter) });
     }
-    const { snapshot, state, effects, done } = copy(outcome);
+    const { state, done } = outcome;
+    const { snapshot, effects } = copy({ snapshot: outcome.snapshot, effects: outcome.effects });
     const machineVersion = machineVersions[row.kind];
     Object.assign(row, { snapshot, state, effects, done, machineVersion, epoch, version: row.version + 1 });
     for (const name of outcome.disarmedTimers) this.#timers.delete(timerKey(row, name));
