@@ -1,12 +1,13 @@
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import 'reflect-metadata';
+import { randomBytes, type webcrypto, X509Certificate } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { generateKeys, type Issuer, signAuthority, signLeaf } from './certificate.ts';
+import * as x509 from '@peculiar/x509';
 
 /** Name of the controller's certificate; agents accept no other (contract D1). */
 export const CONTROLLER_NAME = 'amphorae-controller';
 
-const AUTHORITY_NAME = 'Amphorae certificate authority';
+const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const DAY = 86_400_000;
 
 /** A certificate with its private key, both PEM. */
@@ -26,50 +27,85 @@ export interface IssuedCredentials extends Credentials {
 export class CertificateAuthority {
   /** PEM of the authority's own certificate: what both sides trust. */
   readonly certificate: string;
-  readonly #issuer: Issuer;
+  readonly #issuer: x509.X509Certificate;
+  readonly #keys: webcrypto.CryptoKeyPair;
 
-  private constructor(certificate: string, privateKey: string) {
+  private constructor(certificate: string, keys: webcrypto.CryptoKeyPair) {
     this.certificate = certificate;
-    this.#issuer = {
-      name: AUTHORITY_NAME,
-      publicKey: new X509Certificate(certificate).publicKey,
-      privateKey: createPrivateKey(privateKey),
-    };
+    this.#issuer = new x509.X509Certificate(certificate);
+    this.#keys = keys;
   }
 
   /** Open the authority in `directory`; the first process to ask makes it. */
-  static open(directory: string): CertificateAuthority {
+  static async open(directory: string): Promise<CertificateAuthority> {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const path = join(directory, 'authority.pem');
-    const stored = readIfPresent(path) ?? create(path);
+    const stored = readIfPresent(path) ?? (await create(path));
     const [certificate, privateKey] = stored.split(/(?=-----BEGIN PRIVATE KEY-----)/) as [string, string];
-    return new CertificateAuthority(certificate, privateKey);
+    return new CertificateAuthority(certificate, await importKeys(certificate, privateKey));
   }
 
   /** A server certificate for an amphora's agent: its name is the amphora's id (contract D1, F6). */
-  issueForAmphora(amphoraId: string, days: number): IssuedCredentials {
-    return this.#issue(amphoraId, days, 'server');
+  issueForAmphora(amphoraId: string, days: number): Promise<IssuedCredentials> {
+    return this.#issue(amphoraId, days, x509.ExtendedKeyUsage.serverAuth);
   }
 
   /** The client certificate with which a controller speaks to agents. */
-  issueForController(days: number): IssuedCredentials {
-    return this.#issue(CONTROLLER_NAME, days, 'client');
+  issueForController(days: number): Promise<IssuedCredentials> {
+    return this.#issue(CONTROLLER_NAME, days, x509.ExtendedKeyUsage.clientAuth);
   }
 
-  #issue(name: string, days: number, usage: 'server' | 'client'): IssuedCredentials {
-    const { publicKey, privateKey } = generateKeys();
-    const { notBefore, notAfter } = validity(days);
-    const certificate = signLeaf({ name, publicKey, notBefore, notAfter }, usage, this.#issuer);
-    return { certificate, privateKey: exportKey(privateKey), expires: notAfter };
+  async #issue(name: string, days: number, usage: x509.ExtendedKeyUsage): Promise<IssuedCredentials> {
+    const keys = await generateKeys();
+    const expires = new Date(Date.now() + days * DAY);
+    const certificate = await x509.X509CertificateGenerator.create({
+      serialNumber: serialNumber(),
+      subject: `CN=${name}`,
+      issuer: this.#issuer.subject,
+      notBefore: new Date(Date.now() - DAY),
+      notAfter: expires,
+      publicKey: keys.publicKey,
+      signingKey: this.#keys.privateKey,
+      signingAlgorithm: algorithm,
+      extensions: [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(
+          x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyAgreement,
+          true,
+        ),
+        new x509.ExtendedKeyUsageExtension([usage]),
+        new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: name }]),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+        await x509.AuthorityKeyIdentifierExtension.create(this.#keys.publicKey),
+      ],
+    });
+    return {
+      certificate: certificate.toString('pem'),
+      privateKey: await exportKey(keys.privateKey),
+      expires,
+    };
   }
 }
 
 /** Make an authority and store it; when another process was faster, take the other's. */
-function create(path: string): string {
-  const keys = generateKeys();
-  const certificate = signAuthority({ ...keys, name: AUTHORITY_NAME }, validity(3650));
+async function create(path: string): Promise<string> {
+  const keys = await generateKeys();
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: serialNumber(),
+    name: 'CN=Amphorae certificate authority',
+    notBefore: new Date(Date.now() - DAY),
+    notAfter: new Date(Date.now() + 3650 * DAY),
+    keys,
+    signingAlgorithm: algorithm,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  const pem = `${certificate.toString('pem')}\n${await exportKey(keys.privateKey)}\n`;
   const draft = `${path}.${process.pid}`;
-  writeFileSync(draft, `${certificate}\n${exportKey(keys.privateKey)}`, { mode: 0o600 });
+  writeFileSync(draft, pem, { mode: 0o600 });
   try {
     linkSync(draft, path);
   } catch (error) {
@@ -89,11 +125,31 @@ function readIfPresent(path: string): string | undefined {
   }
 }
 
-/** From yesterday, because clocks differ. */
-function validity(days: number): { notBefore: Date; notAfter: Date } {
-  return { notBefore: new Date(Date.now() - DAY), notAfter: new Date(Date.now() + days * DAY) };
+function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
+  return crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']) as Promise<webcrypto.CryptoKeyPair>;
 }
 
-function exportKey(key: KeyObject): string {
-  return key.export({ type: 'pkcs8', format: 'pem' }).toString();
+async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
+  return x509.PemConverter.encode(await crypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY');
+}
+
+async function importKeys(certificate: string, privateKey: string): Promise<webcrypto.CryptoKeyPair> {
+  const publicKey = new X509Certificate(certificate).publicKey.export({ type: 'spki', format: 'der' });
+  return {
+    privateKey: await crypto.subtle.importKey(
+      'pkcs8',
+      x509.PemConverter.decodeFirst(privateKey),
+      algorithm,
+      false,
+      ['sign'],
+    ),
+    publicKey: await crypto.subtle.importKey('spki', new Uint8Array(publicKey), algorithm, true, ['verify']),
+  };
+}
+
+/** Positive and 128 bits long (RFC 5280, 4.1.2.2). */
+function serialNumber(): string {
+  const bytes = randomBytes(16);
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
+  return bytes.toString('hex');
 }

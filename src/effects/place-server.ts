@@ -31,7 +31,7 @@ export function placeServer({ db, provider, authority, config }: EffectDependenc
         zone: graph.availabilityZone.compute_zone,
         portIds,
         files: async () => {
-          const issued = authority.issueForAmphora(amphora.id, config.certificate_days);
+          const issued = await authority.issueForAmphora(amphora.id, config.certificate_days);
           certExpiration = issued.expires.toISOString();
           return amphoraFiles(
             graph,

@@ -61,7 +61,7 @@ export async function startRuntime(): Promise<Runtime> {
     const connection = await connect(natsOptions(nats.url));
     stops.push(() => connection.close());
     const mailbox = new Mailbox(new NatsBus(connection, log));
-    const authority = CertificateAuthority.open(directory);
+    const authority = await CertificateAuthority.open(directory);
     const provider = createNoopProvider();
 
     const startNode = async (

@@ -13,10 +13,10 @@ const AMPHORA = '0b1d7e0e-33d9-4f0c-8a0e-3f6f5d9a1c11';
 const directory = mkdtempSync(join(tmpdir(), 'amphorae-test-'));
 test.after(() => rmSync(directory, { recursive: true }));
 
-const authority = CertificateAuthority.open(directory);
+const authority = await CertificateAuthority.open(directory);
 
-test('a certificate says what it was issued for, and who issued it', () => {
-  const issued = authority.issueForAmphora(AMPHORA, 30);
+test('a certificate says what it was issued for, and who issued it', async () => {
+  const issued = await authority.issueForAmphora(AMPHORA, 30);
   const certificate = new X509Certificate(issued.certificate);
   const root = new X509Certificate(authority.certificate);
   assert.is(certificate.subject, `CN=${AMPHORA}`);
@@ -30,12 +30,12 @@ test('a certificate says what it was issued for, and who issued it', () => {
   assert.ok(certificate.checkPrivateKey(createPrivateKey(issued.privateKey)));
   assert.is(Date.parse(certificate.validTo), Math.floor(issued.expires.getTime() / 1000) * 1000);
   assert.ok(Date.parse(certificate.validFrom) < Date.now() - 86_000_000);
-  const controller = new X509Certificate(authority.issueForController(1).certificate);
+  const controller = new X509Certificate((await authority.issueForController(1)).certificate);
   assert.is(controller.subject, `CN=${CONTROLLER_NAME}`);
   assert.equal(controller.keyUsage, ['1.3.6.1.5.5.7.3.2']);
 });
 
-test('an authority may issue, and its key is for its owner only', () => {
+test('an authority may issue, and its key is for its owner only', async () => {
   const root = new X509Certificate(authority.certificate);
   assert.is(root.ca, true);
   assert.ok(root.checkIssued(root));
@@ -43,21 +43,21 @@ test('an authority may issue, and its key is for its owner only', () => {
   assert.is(statSync(join(directory, 'authority.pem')).mode & 0o777, 0o600);
 });
 
-test('certificates that expire in 2050 or later are dated with four digits', () => {
+test('certificates that expire in 2050 or later are dated with four digits', async () => {
   const days = (Date.UTC(2051, 0, 1) - Date.now()) / 86_400_000;
-  const certificate = new X509Certificate(authority.issueForAmphora(AMPHORA, days).certificate);
+  const certificate = new X509Certificate((await authority.issueForAmphora(AMPHORA, days)).certificate);
   assert.is(new Date(certificate.validTo).getUTCFullYear(), 2051);
 });
 
-test('who opens an authority a second time issues under the same one', () => {
-  const again = CertificateAuthority.open(directory);
+test('who opens an authority a second time issues under the same one', async () => {
+  const again = await CertificateAuthority.open(directory);
   assert.is(again.certificate, authority.certificate);
-  const certificate = new X509Certificate(again.issueForAmphora(AMPHORA, 1).certificate);
+  const certificate = new X509Certificate((await again.issueForAmphora(AMPHORA, 1)).certificate);
   assert.ok(certificate.verify(new X509Certificate(authority.certificate).publicKey));
 });
 
 test('both sides of a TLS connection accept each other, and nobody of another authority', async () => {
-  const own = authority.issueForAmphora(AMPHORA, 30);
+  const own = await authority.issueForAmphora(AMPHORA, 30);
   const server = createServer({
     cert: own.certificate,
     key: own.privateKey,
@@ -68,7 +68,7 @@ test('both sides of a TLS connection accept each other, and nobody of another au
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const shake = async (as: CertificateAuthority) => {
-    const client = as.issueForController(1);
+    const client = await as.issueForController(1);
     const accepted = once(server, 'secureConnection') as Promise<[TLSSocket]>;
     const refused = once(server, 'tlsClientError').then(() => 'refused');
     const socket = connect({
@@ -89,7 +89,7 @@ test('both sides of a TLS connection accept each other, and nobody of another au
   const other = mkdtempSync(join(tmpdir(), 'amphorae-test-'));
   try {
     assert.is(await shake(authority), CONTROLLER_NAME);
-    assert.is(await shake(CertificateAuthority.open(other)), 'refused');
+    assert.is(await shake(await CertificateAuthority.open(other)), 'refused');
   } finally {
     rmSync(other, { recursive: true });
     server.close();

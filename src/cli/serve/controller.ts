@@ -46,7 +46,7 @@ export async function createController(config: Config, log: Logger): Promise<Con
     closers.push(() => bus.close());
     const committed = new CommitSignal(nats);
     const announce = () => committed.raise();
-    const authority = CertificateAuthority.open(join(config.data_dir, 'ca'));
+    const authority = await CertificateAuthority.open(join(config.data_dir, 'ca'));
     const { provider, networks } = await openProvider({ config, db: database.db, authority });
     closers.push(() => provider.close());
 

@@ -24,7 +24,7 @@ export async function openProvider({ config, db, authority }: Parts): Promise<{
   }
   const { createNetnsProvider } = await import('../../providers/netns/provider.ts');
   const { createAgentClient } = await import('../../amphora-api/undici-client.ts');
-  const { certificate, privateKey } = authority.issueForController(CONTROLLER_CERTIFICATE_DAYS);
+  const { certificate, privateKey } = await authority.issueForController(CONTROLLER_CERTIFICATE_DAYS);
   const agent = createAgentClient({
     ca: authority.certificate,
     cert: certificate,
