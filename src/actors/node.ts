@@ -100,7 +100,7 @@ export class Node implements ActorHost {
   }
 
   committed(actor: ActorRow, outcome: Outcome, sent: Envelope[], epoch: number): void {
-    this.#carry(sent);
+    this.#parts.bus.publish(sent);
     for (const id of outcome.stoppedEffects) this.#effects.stop(actor, id);
     for (const id of outcome.startedEffects) this.#startEffect(actor, id, epoch);
     for (const name of outcome.disarmedTimers) this.#timers.cancel(actor, name);
@@ -184,13 +184,6 @@ export class Node implements ActorHost {
     this.#cancelSweep = this.#parts.clock.after(this.#options.sweepMs, () => {
       this.sweep().finally(() => this.#scheduleSweep());
     });
-  }
-
-  /** To our own actors directly, which are nearly always the addressees; only the others need the bus. */
-  #carry(envelopes: Envelope[]): void {
-    const others = envelopes.filter(({ partition }) => this.epochOf(partition) === undefined);
-    if (others.length > 0) this.#parts.bus.publish(others);
-    for (const envelope of envelopes) this.#receive(envelope);
   }
 
   #receive(envelope: Envelope): void {
