@@ -222,8 +222,10 @@ export class NetnsCompute implements Compute {
     const link = managementLinkName(server.id);
     await ip.batch(
       [
-        ...(linkExists(link) ? [['link', 'delete', link], this.#forgetNeighbour(server)] : []),
+        ...(linkExists(link) ? [['link', 'delete', link]] : []),
         ...(namespaceExists(server) ? [['netns', 'delete', namespaceOf(server)]] : []),
+        // Last: `ip neigh` ends the whole batch when there is nothing to forget.
+        this.#forgetNeighbour(server),
       ],
       { tolerate: ABSENT, signal },
     );
