@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { removeRemains, testDirectory } from './test-remains.ts';
 
 /**
  * Runs test files (all of `test/`, or those under the paths given as arguments), each as a process of its own with a
@@ -36,11 +37,12 @@ async function runFile(file: string): Promise<Outcome> {
   const head = readFileSync(join(root, file), 'utf8').slice(0, 500);
   const timeoutSeconds = Number(/^\/\/ timeout: (\d+)$/m.exec(head)?.[1] ?? DEFAULT_TIMEOUT_SECONDS);
   const startedAt = Date.now();
+  const directory = testDirectory();
   const child = spawn(process.execPath, [file], {
     cwd: root,
     detached: true, // leads a process group, which can be ended as a whole
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` },
+    env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin`, TMPDIR: directory },
   });
   const pid = child.pid as number;
   running.add(pid);
@@ -68,6 +70,7 @@ async function runFile(file: string): Promise<Outcome> {
   const patience = new AbortController();
   await Promise.race([closed, pause(1_000, undefined, { signal: patience.signal })]);
   patience.abort();
+  await removeRemains(directory, pid);
 
   const outcome = judge(output, ending, code);
   const seconds = ((Date.now() - startedAt) / 1000).toFixed(1);

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'uvu';
@@ -88,6 +88,28 @@ test('a path without tests is a failure, not a success', async () => {
   });
   assert.is(lastLine, '0 passed, 1 failed');
   assert.is(code, 1);
+});
+
+test('what a killed file left behind is removed', async () => {
+  const source = `// timeout: 15
+import { createNamespace } from '${root}/test/support/namespace.ts';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+execFileSync('ip', ['link', 'add', 'tstbridge0', 'type', 'bridge']);
+const namespace = await createNamespace('left', 'tstbridge0', ['192.0.2.9/24']);
+console.log('made', namespace.name, mkdtempSync(join(tmpdir(), 'left-')));
+process.exit(1);`;
+  try {
+    const { output } = await runFile(source);
+    const [, name, directory] = /made (\S+) (\S+)/.exec(output) ?? [];
+    assert.ok(name && directory, output);
+    assert.not.ok(existsSync(`/run/netns/${name}`), 'the namespace is gone');
+    assert.not.ok(existsSync(directory), 'so is the directory');
+  } finally {
+    execFileSync('ip', ['link', 'delete', 'tstbridge0'], { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } });
+  }
 });
 
 test.run();
