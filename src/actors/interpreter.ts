@@ -68,6 +68,18 @@ export function interpret(machine: AnyStateMachine, actor: ActorState, event: Ac
     handled: before === undefined || before.can(event),
     done: after.status === 'done',
     effects: { ...actor.effects },
+    ...noActions(),
+  };
+  // An error that no state of the chart takes up ends it, which no load balancer can afford.
+  if (after.status === 'error') throw after.error;
+  for (const action of actions) collect(outcome, action, actor.version + 1);
+  live.set(outcome.snapshot, after);
+  return outcome;
+}
+
+/** What a transition without any action asks for; fresh arrays, because the actions are collected into them. */
+function noActions(): Omit<Outcome, 'snapshot' | 'state' | 'previousState' | 'handled' | 'done' | 'effects'> {
+  return {
     startedEffects: [],
     stoppedEffects: [],
     armedTimers: [],
@@ -76,11 +88,6 @@ export function interpret(machine: AnyStateMachine, actor: ActorState, event: Ac
     spawned: [],
     rowChanges: [],
   };
-  // An error that no state of the chart takes up ends it, which no load balancer can afford.
-  if (after.status === 'error') throw after.error;
-  for (const action of actions) collect(outcome, action, actor.version + 1);
-  live.set(outcome.snapshot, after);
-  return outcome;
 }
 
 /** No transition: the actor stays as it is, and all its effects are started, those that run already excepted. */
@@ -93,13 +100,8 @@ export function rerun(machine: AnyStateMachine, actor: ActorState & { snapshot: 
     handled: true,
     done: false,
     effects: actor.effects,
+    ...noActions(),
     startedEffects: Object.keys(actor.effects),
-    stoppedEffects: [],
-    armedTimers: [],
-    disarmedTimers: [],
-    messages: [],
-    spawned: [],
-    rowChanges: [],
   };
 }
 
