@@ -94,6 +94,57 @@ export interface ListenerNode {
   timeoutMemberConnect: number;
   timeoutMemberData: number;
   timeoutTcpInspect: number;
+  /** References into the secret store; a certificate with its key. */
+  defaultTlsContainerRef: string | null;
+  sniContainerRefs: string[];
+  clientCaTlsContainerRef: string | null;
+  clientCrlContainerRef: string | null;
+  clientAuthentication: 'NONE' | 'OPTIONAL' | 'MANDATORY';
+  tlsCiphers: string | null;
+  tlsVersions: TlsVersion[] | null;
+  alpnProtocols: string[] | null;
+  hstsMaxAge: number | null;
+  hstsIncludeSubdomains: boolean;
+  hstsPreload: boolean;
+  /** In the order of their position. */
+  l7policies: L7PolicyNode[];
+  provisioningStatus: ProvisioningStatus;
+  withheld: boolean;
+}
+
+export type TlsVersion = 'SSLv3' | 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
+
+export interface L7PolicyNode {
+  id: string;
+  name: string;
+  action: 'REJECT' | 'REDIRECT_TO_POOL' | 'REDIRECT_TO_URL' | 'REDIRECT_PREFIX';
+  position: number;
+  redirectPoolId: string | null;
+  redirectUrl: string | null;
+  redirectPrefix: string | null;
+  redirectHttpCode: number | null;
+  adminStateUp: boolean;
+  provisioningStatus: ProvisioningStatus;
+  withheld: boolean;
+  rules: L7RuleNode[];
+}
+
+export interface L7RuleNode {
+  id: string;
+  type:
+    | 'HOST_NAME'
+    | 'PATH'
+    | 'FILE_TYPE'
+    | 'HEADER'
+    | 'COOKIE'
+    | 'SSL_CONN_HAS_CERT'
+    | 'SSL_VERIFY_RESULT'
+    | 'SSL_DN_FIELD';
+  compareType: 'REGEX' | 'STARTS_WITH' | 'ENDS_WITH' | 'CONTAINS' | 'EQUAL_TO';
+  key: string | null;
+  value: string;
+  invert: boolean;
+  adminStateUp: boolean;
   provisioningStatus: ProvisioningStatus;
   withheld: boolean;
 }
@@ -107,6 +158,14 @@ export interface PoolNode {
   protocol: PoolProtocol;
   lbAlgorithm: 'ROUND_ROBIN' | 'LEAST_CONNECTIONS' | 'SOURCE_IP' | 'SOURCE_IP_PORT';
   sessionPersistence: SessionPersistence | null;
+  /** TLS to the members. */
+  tlsEnabled: boolean;
+  tlsContainerRef: string | null;
+  caTlsContainerRef: string | null;
+  crlContainerRef: string | null;
+  tlsCiphers: string | null;
+  tlsVersions: TlsVersion[] | null;
+  alpnProtocols: string[] | null;
   adminStateUp: boolean;
   provisioningStatus: ProvisioningStatus;
   withheld: boolean;

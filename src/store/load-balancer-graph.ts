@@ -5,6 +5,7 @@ import type { Queryable } from './database.ts';
 import type { Database } from './schema.ts';
 
 type LoadBalancers = ExpressionBuilder<Database, 'load_balancers'>;
+type Listeners = ExpressionBuilder<Database, 'listeners'>;
 type GraphRow = InferResult<ReturnType<typeof selectGraph>>[number];
 
 /** Stands for the id in the compiled query. */
@@ -144,7 +145,7 @@ const listeners = (eb: LoadBalancers) =>
     eb
       .selectFrom('listeners')
       .whereRef('load_balancer_id', '=', 'load_balancers.id')
-      .select([
+      .select((listener) => [
         'id',
         'name',
         'protocol',
@@ -158,11 +159,62 @@ const listeners = (eb: LoadBalancers) =>
         'timeout_member_connect as timeoutMemberConnect',
         'timeout_member_data as timeoutMemberData',
         'timeout_tcp_inspect as timeoutTcpInspect',
+        'default_tls_container_ref as defaultTlsContainerRef',
+        'sni_container_refs as sniContainerRefs',
+        'client_ca_tls_container_ref as clientCaTlsContainerRef',
+        'client_crl_container_ref as clientCrlContainerRef',
+        'client_authentication as clientAuthentication',
+        'tls_ciphers as tlsCiphers',
+        'tls_versions as tlsVersions',
+        'alpn_protocols as alpnProtocols',
+        'hsts_max_age as hstsMaxAge',
+        'hsts_include_subdomains as hstsIncludeSubdomains',
+        'hsts_preload as hstsPreload',
+        l7policies(listener).as('l7policies'),
         'provisioning_status as provisioningStatus',
         'withheld',
       ])
       .orderBy('created_at')
       .orderBy('id'),
+  );
+
+const l7policies = (eb: Listeners) =>
+  jsonArrayFrom(
+    eb
+      .selectFrom('l7policies')
+      .whereRef('listener_id', '=', 'listeners.id')
+      .select((policy) => [
+        'id',
+        'name',
+        'action',
+        'position',
+        'redirect_pool_id as redirectPoolId',
+        'redirect_url as redirectUrl',
+        'redirect_prefix as redirectPrefix',
+        'redirect_http_code as redirectHttpCode',
+        'admin_state_up as adminStateUp',
+        'provisioning_status as provisioningStatus',
+        'withheld',
+        jsonArrayFrom(
+          policy
+            .selectFrom('l7rules')
+            .whereRef('l7policy_id', '=', 'l7policies.id')
+            .select([
+              'id',
+              'type',
+              'compare_type as compareType',
+              'key',
+              'value',
+              'invert',
+              'admin_state_up as adminStateUp',
+              'provisioning_status as provisioningStatus',
+              'withheld',
+            ])
+            .orderBy('created_at')
+            .orderBy('id'),
+        ).as('rules'),
+      ])
+      .orderBy('position'),
   );
 
 const pools = (eb: LoadBalancers) =>
@@ -176,6 +228,13 @@ const pools = (eb: LoadBalancers) =>
         'protocol',
         'lb_algorithm as lbAlgorithm',
         'session_persistence as sessionPersistence',
+        'tls_enabled as tlsEnabled',
+        'tls_container_ref as tlsContainerRef',
+        'ca_tls_container_ref as caTlsContainerRef',
+        'crl_container_ref as crlContainerRef',
+        'tls_ciphers as tlsCiphers',
+        'tls_versions as tlsVersions',
+        'alpn_protocols as alpnProtocols',
         'admin_state_up as adminStateUp',
         'provisioning_status as provisioningStatus',
         'withheld',

@@ -9,6 +9,7 @@ import type {
 
 const id = (digit: string | number) => `00000000-0000-4000-8000-${String(digit).padStart(12, '0')}`;
 const active = { provisioningStatus: 'ACTIVE', withheld: false, adminStateUp: true } as const;
+const noTls = { tlsCiphers: null, tlsVersions: null, alpnProtocols: null };
 
 /** A load balancer with one HTTP listener, its pool and two members; every part can be replaced. */
 export function loadBalancer(parts: Partial<LoadBalancerGraph> = {}): LoadBalancerGraph {
@@ -62,6 +63,16 @@ export function listener(parts: Partial<ListenerNode> = {}): ListenerNode {
     timeoutMemberConnect: 5_000,
     timeoutMemberData: 50_000,
     timeoutTcpInspect: 0,
+    ...noTls,
+    defaultTlsContainerRef: null,
+    sniContainerRefs: [],
+    clientCaTlsContainerRef: null,
+    clientCrlContainerRef: null,
+    clientAuthentication: 'NONE',
+    hstsMaxAge: null,
+    hstsIncludeSubdomains: false,
+    hstsPreload: false,
+    l7policies: [],
     ...parts,
   };
 }
@@ -74,6 +85,11 @@ export function pool(parts: Partial<PoolNode> = {}): PoolNode {
     protocol: 'HTTP',
     lbAlgorithm: 'ROUND_ROBIN',
     sessionPersistence: null,
+    ...noTls,
+    tlsEnabled: false,
+    tlsContainerRef: null,
+    caTlsContainerRef: null,
+    crlContainerRef: null,
     members: [member(), member({ id: id(31), address: '203.0.113.12' })],
     healthMonitor: null,
     ...parts,
