@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import type { SelectQueryBuilder } from 'kysely';
+import type { z } from 'zod';
 import type { Db, Queryable } from '../store/database.ts';
 import { type Attribute, equals, isUuid, listPage, UnknownMarkerError } from '../store/list.ts';
 import type { Database } from '../store/schema.ts';
@@ -17,6 +18,17 @@ export interface Resource<T extends keyof Database, Row extends { id: string }> 
   select(db: Queryable): SelectQueryBuilder<Database, T, Row>;
   attributes: Record<string, Attribute> & { id: Attribute };
   present(row: Row): Record<string, unknown>;
+}
+
+/** A kind of object of Octavia's API, with what describes it to clients and to policies. */
+export interface OctaviaResource<T extends keyof Database, Row extends { id: string }>
+  extends Resource<T, Row> {
+  /** Where it answers, below the version. */
+  path: string;
+  /** Name in policy rules (contract A5). */
+  policy: string;
+  /** What a POST and a PUT take under the root key, where there are such. */
+  bodies: { post?: z.ZodType; put?: z.ZodType };
 }
 
 type Query<T extends keyof Database, Row> = SelectQueryBuilder<Database, T, Row>;

@@ -3,10 +3,13 @@ import { type Amphora, amphoraAttributes, selectAmphorae } from '../../store/amp
 import type { Api } from '../api.ts';
 import { failOverAmphora } from '../failover.ts';
 import { timestamp } from '../present.ts';
-import { answerList, answerShow, pathId, type Resource } from '../resource.ts';
+import { answerList, answerShow, type OctaviaResource, pathId } from '../resource.ts';
 
-const amphorae: Resource<'amphorae', Amphora> = {
+export const amphorae: OctaviaResource<'amphorae', Amphora> = {
   title: 'Amphora',
+  path: '/octavia/amphorae',
+  policy: 'amphora',
+  bodies: {},
   root: 'amphora',
   plural: 'amphorae',
   select: selectAmphorae,

@@ -16,7 +16,7 @@ import type { Api } from '../api.ts';
 import { mandatory, Name, onPost, onPut, text } from '../attributes.ts';
 import { readBody } from '../body.ts';
 import { conflict, invalidInput } from '../fault.ts';
-import { answerList, answerOne, answerShow, findRow, pathId, type Resource } from '../resource.ts';
+import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 
 const mutable = {
   name: mandatory(Name.min(1)),
@@ -26,8 +26,11 @@ const mutable = {
 const FlavorProfilePost = z.strictObject(onPost(mutable));
 const FlavorProfilePut = z.strictObject(onPut(mutable));
 
-const flavorProfiles: Resource<'flavor_profiles', FlavorProfile> = {
+export const flavorProfiles: OctaviaResource<'flavor_profiles', FlavorProfile> = {
   title: 'Flavor Profile',
+  path: '/lbaas/flavorprofiles',
+  policy: 'flavor-profile',
+  bodies: { post: FlavorProfilePost, put: FlavorProfilePut },
   root: 'flavorprofile',
   plural: 'flavorprofiles',
   linksKey: 'flavorprofile_links',

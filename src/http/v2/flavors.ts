@@ -14,7 +14,7 @@ import type { Api } from '../api.ts';
 import { attribute, Flag, mandatory, Name, onPost, onPut, Uuid } from '../attributes.ts';
 import { readBody } from '../body.ts';
 import { conflict, missingReference } from '../fault.ts';
-import { answerList, answerOne, answerShow, findRow, pathId, type Resource } from '../resource.ts';
+import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 
 const mutable = {
   name: mandatory(Name.min(1)),
@@ -24,8 +24,11 @@ const mutable = {
 const FlavorPost = z.strictObject({ ...onPost(mutable), flavor_profile_id: Uuid });
 const FlavorPut = z.strictObject(onPut(mutable));
 
-const flavors: Resource<'flavors', Flavor> = {
+export const flavors: OctaviaResource<'flavors', Flavor> = {
   title: 'Flavor',
+  path: '/lbaas/flavors',
+  policy: 'flavor',
+  bodies: { post: FlavorPost, put: FlavorPut },
   root: 'flavor',
   plural: 'flavors',
   select: selectFlavors,

@@ -17,7 +17,7 @@ import { readBody } from '../body.ts';
 import { changeBelow, toCreate, toDelete, toUpdate } from '../change.ts';
 import { conflict } from '../fault.ts';
 import { presentCommon } from '../present.ts';
-import { answerList, answerOne, answerShow, findRow, pathId, type Resource } from '../resource.ts';
+import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 import {
   completeHealthMonitor,
   HealthMonitorPost,
@@ -26,8 +26,11 @@ import {
 } from '../schemas/health-monitor.ts';
 import { lockPool } from './pools.ts';
 
-export const healthMonitors: Resource<'health_monitors', HealthMonitor> = {
+export const healthMonitors: OctaviaResource<'health_monitors', HealthMonitor> = {
   title: 'Health Monitor',
+  path: '/lbaas/healthmonitors',
+  policy: 'healthmonitor',
+  bodies: { post: HealthMonitorPost, put: HealthMonitorPut },
   root: 'healthmonitor',
   plural: 'healthmonitors',
   select: selectHealthMonitors,

@@ -21,12 +21,15 @@ import { readBody } from '../body.ts';
 import { changeBelow, changeLoadBalancer, toCreate, toDelete, toUpdate } from '../change.ts';
 import { conflict, notFound } from '../fault.ts';
 import { presentCommon } from '../present.ts';
-import { answerList, answerOne, answerShow, findRow, pathId, type Resource } from '../resource.ts';
+import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 import { checkListener, checkPoolProtocol, ListenerPost, ListenerPut } from '../schemas/listener.ts';
 import { answerStats } from '../stats.ts';
 
-export const listeners: Resource<'listeners', Listener> = {
+export const listeners: OctaviaResource<'listeners', Listener> = {
   title: 'Listener',
+  path: '/lbaas/listeners',
+  policy: 'listener',
+  bodies: { post: ListenerPost, put: ListenerPut },
   root: 'listener',
   plural: 'listeners',
   select: selectListeners,

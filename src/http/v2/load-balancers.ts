@@ -30,7 +30,7 @@ import { failOverLoadBalancer } from '../failover.ts';
 import { badRequest, conflict, Fault, invalidInput } from '../fault.ts';
 import { findMemberNetworks, VnicTypes } from '../member-placement.ts';
 import { presentCommon } from '../present.ts';
-import { answerList, answerOne, answerShow, findRow, pathId, type Resource } from '../resource.ts';
+import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 import { LoadBalancerPost, LoadBalancerPut, type NewLoadBalancer } from '../schemas/load-balancer.ts';
 import { answerStats } from '../stats.ts';
 import { planVip, type Vip, withVip } from '../vip.ts';
@@ -43,8 +43,11 @@ import {
   presentTree,
 } from './load-balancer-tree.ts';
 
-export const loadBalancers: Resource<'load_balancers', LoadBalancer> = {
+export const loadBalancers: OctaviaResource<'load_balancers', LoadBalancer> = {
   title: 'Load Balancer',
+  path: '/lbaas/loadbalancers',
+  policy: 'loadbalancer',
+  bodies: { post: LoadBalancerPost, put: LoadBalancerPut },
   root: 'loadbalancer',
   plural: 'loadbalancers',
   select: selectLoadBalancers,

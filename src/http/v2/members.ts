@@ -14,13 +14,16 @@ import { changeBelow, toDelete, toUpdate } from '../change.ts';
 import { conflict } from '../fault.ts';
 import { findMemberNetworks, loadVnicTypes, memberRow } from '../member-placement.ts';
 import { presentCommon } from '../present.ts';
-import { answerList, answerOne, findRow, pathId, type Resource } from '../resource.ts';
+import { answerList, answerOne, findRow, type OctaviaResource, pathId } from '../resource.ts';
 import { MemberPost, MemberPut, type NewMember } from '../schemas/member.ts';
 import { replaceMembers } from './member-batch.ts';
 import { lockPool, pools } from './pools.ts';
 
-export const members: Resource<'members', Member> = {
+export const members: OctaviaResource<'members', Member> = {
   title: 'Member',
+  path: '/lbaas/pools/{pool_id}/members',
+  policy: 'member',
+  bodies: { post: MemberPost, put: MemberPut },
   root: 'member',
   plural: 'members',
   select: selectMembers,

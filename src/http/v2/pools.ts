@@ -20,12 +20,15 @@ import { readBody } from '../body.ts';
 import { type Change, changeBelow, changeLoadBalancer, toCreate, toDelete, toUpdate } from '../change.ts';
 import { badRequest, conflict, immutable, invalidInput, notFound } from '../fault.ts';
 import { presentCommon } from '../present.ts';
-import { answerList, answerOne, answerShow, findRow, pathId, type Resource } from '../resource.ts';
+import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 import { checkPoolProtocol } from '../schemas/listener.ts';
 import { checkPool, PoolPost, PoolPut } from '../schemas/pool.ts';
 
-export const pools: Resource<'pools', Pool> = {
+export const pools: OctaviaResource<'pools', Pool> = {
   title: 'Pool',
+  path: '/lbaas/pools',
+  policy: 'pool',
+  bodies: { post: PoolPost, put: PoolPut },
   root: 'pool',
   plural: 'pools',
   select: selectPools,

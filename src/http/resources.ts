@@ -1,0 +1,27 @@
+import type { OctaviaResource } from './resource.ts';
+import { amphorae } from './v2/amphorae.ts';
+import { flavorProfiles } from './v2/flavor-profiles.ts';
+import { flavors } from './v2/flavors.ts';
+import { healthMonitors } from './v2/health-monitors.ts';
+import { listeners } from './v2/listeners.ts';
+import { loadBalancers } from './v2/load-balancers.ts';
+import { members } from './v2/members.ts';
+import { pools } from './v2/pools.ts';
+
+/** What can be said of a kind of object without knowing its rows. */
+export type ResourceDescription = Pick<
+  OctaviaResource<never, never>,
+  'title' | 'path' | 'policy' | 'root' | 'plural' | 'linksKey' | 'bodies' | 'attributes'
+>;
+
+/** Every kind of object of the API, with what describes it: paths, names, bodies, filters. */
+export const resources: readonly ResourceDescription[] = [
+  loadBalancers,
+  listeners,
+  pools,
+  members,
+  healthMonitors,
+  flavors,
+  flavorProfiles,
+  amphorae,
+];
