@@ -140,6 +140,11 @@ export const settings = {
     true,
     'VIP ports that are VFs are made before boot, so that the scheduler sees the demand.',
   ),
+  secrets_dir: setting(
+    z.string(),
+    '',
+    'Files that `file:NAME` as a TLS reference means; empty: `secrets` in the data directory.',
+  ),
   certificate_days: setting(Count, 30, "Octavia's lifetime of amphora certificates."),
 
   // The netns provider.

@@ -5,6 +5,7 @@ import type { EffectContext } from '../model/effect.ts';
 import { TerminalError, TransientError } from '../model/errors.ts';
 import type { AmphoraNode, LoadBalancerGraph } from '../model/graph.ts';
 import type { Provider } from '../providers/provider.ts';
+import type { SecretStore } from '../secrets/secret-store.ts';
 import type { Db } from '../store/database.ts';
 import { loadGraph } from '../store/load-balancer-graph.ts';
 import type { CertificateAuthority } from './certificate-authority.ts';
@@ -14,6 +15,7 @@ export interface EffectDependencies {
   db: Db;
   provider: Provider;
   authority: CertificateAuthority;
+  secrets: SecretStore;
   config: Config;
 }
 

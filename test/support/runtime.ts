@@ -10,13 +10,14 @@ import { NatsBus } from '../../src/actors/nats-bus.ts';
 import { natsOptions } from '../../src/actors/nats-url.ts';
 import { Node, type NodeParts } from '../../src/actors/node.ts';
 import { PostgresActorStore } from '../../src/actors/postgres-store.ts';
-import { type Config, loadConfig } from '../../src/config.ts';
+import { type Config, loadConfig, programEnvironment } from '../../src/config.ts';
 import { CertificateAuthority } from '../../src/effects/certificate-authority.ts';
 import { createEffects } from '../../src/effects/effects.ts';
 import type { Effects } from '../../src/machines/effects.ts';
 import { type Machines, machinesWith } from '../../src/machines/registry.ts';
 import type { Topology } from '../../src/model/status.ts';
 import { createNoopProvider } from '../../src/providers/noop/provider.ts';
+import { FileStore } from '../../src/secrets/file-store.ts';
 import { type Db, openDatabase } from '../../src/store/database.ts';
 import { compileRowChanges } from '../../src/store/row-changes.ts';
 import { startTestNats } from './nats.ts';
@@ -62,6 +63,7 @@ export async function startRuntime(): Promise<Runtime> {
     stops.push(() => connection.close());
     const mailbox = new Mailbox(new NatsBus(connection, log));
     const authority = await CertificateAuthority.open(directory);
+    const secrets = new FileStore({ directory: join(directory, 'secrets'), env: programEnvironment() });
     const provider = createNoopProvider();
 
     const startNode = async (
@@ -86,7 +88,7 @@ export async function startRuntime(): Promise<Runtime> {
               step: 60_000,
             }),
           ),
-          effects: effects(createEffects({ db: own.db, provider, authority, config })),
+          effects: effects(createEffects({ db: own.db, provider, authority, secrets, config })),
           log,
         },
         { node: name, leaseMs: 3_000, sweepMs: 200, cacheSize: 100, effectConcurrency: 8 },

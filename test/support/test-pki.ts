@@ -6,8 +6,9 @@ import {
   KeyUsagesExtension,
   PemConverter,
   SubjectAlternativeNameExtension,
-  type X509Certificate,
+  X509Certificate,
   X509CertificateGenerator,
+  X509CrlGenerator,
 } from '@peculiar/x509';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
@@ -23,33 +24,69 @@ export interface TestIdentity {
 export interface TestPki {
   ca: string;
   issue(name: string): Promise<TestIdentity>;
+  /** A revocation list with these certificates (PEM), PEM. */
+  revoke(certificates: string[]): Promise<string>;
+  /** An authority that this one has signed. */
+  subordinate(name: string): Promise<TestPki>;
 }
 
 export async function createTestPki(): Promise<TestPki> {
-  const authorityKeys = await generateKeys();
-  const authority = await X509CertificateGenerator.createSelfSigned({
-    name: 'CN=test authority',
-    keys: authorityKeys,
+  const keys = await generateKeys();
+  return pkiOf(await authority('test authority', keys.publicKey, 'CN=test authority', keys.privateKey), keys);
+}
+
+function pkiOf(certificate: X509Certificate, { privateKey }: webcrypto.CryptoKeyPair): TestPki {
+  return {
+    ca: certificate.toString('pem'),
+    issue: (name) => issue(name, certificate, privateKey),
+    async revoke(certificates) {
+      const list = await X509CrlGenerator.create({
+        issuer: certificate.subject,
+        thisUpdate: new Date(Date.now() - DAY_MS),
+        nextUpdate: new Date(Date.now() + DAY_MS),
+        entries: certificates.map((pem) => ({ serialNumber: new X509Certificate(pem).serialNumber })),
+        signingAlgorithm: ALGORITHM,
+        signingKey: privateKey,
+      });
+      return PemConverter.encode(list.rawData, 'X509 CRL');
+    },
+    async subordinate(name) {
+      const keys = await generateKeys();
+      return pkiOf(await authority(name, keys.publicKey, certificate.subject, privateKey), keys);
+    },
+  };
+}
+
+function authority(
+  name: string,
+  publicKey: webcrypto.CryptoKey,
+  issuer: string,
+  signingKey: webcrypto.CryptoKey,
+): Promise<X509Certificate> {
+  return X509CertificateGenerator.create({
+    subject: `CN=${name}`,
+    issuer,
+    publicKey,
+    signingKey,
     signingAlgorithm: ALGORITHM,
     notBefore: new Date(Date.now() - DAY_MS),
     notAfter: new Date(Date.now() + DAY_MS),
     extensions: [
-      new BasicConstraintsExtension(true, 0, true),
+      new BasicConstraintsExtension(true, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
     ],
   });
-  return { ca: authority.toString('pem'), issue: (name) => issue(name, authority, authorityKeys.privateKey) };
 }
 
 async function issue(
   name: string,
-  authority: X509Certificate,
+  issuer: X509Certificate,
   signingKey: webcrypto.CryptoKey,
 ): Promise<TestIdentity> {
   const keys = await generateKeys();
   const certificate = await X509CertificateGenerator.create({
     subject: `CN=${name}`,
-    issuer: authority.subject,
+    issuer: issuer.subject,
     publicKey: keys.publicKey,
     signingKey,
     signingAlgorithm: ALGORITHM,

@@ -10,6 +10,8 @@ interface Program {
 }
 
 const broker: Program = { command: ['nats-server', '--version'], oldest: '2.9', from: 'nats-server' };
+/** Reads PKCS#12. */
+const secrets: Program = { command: ['openssl', 'version'], oldest: '3.0', from: 'openssl' };
 const supervision: Program = { command: ['setpriv', '--version'], from: 'util-linux' };
 const dataPlane: Program[] = [
   { command: ['haproxy', '-v'], oldest: '2.6', from: 'haproxy' },
@@ -28,7 +30,7 @@ export function checkPrograms({
   netns: boolean;
   privateNats: boolean;
 }): Promise<Finding[]> {
-  const programs = [...(privateNats ? [broker] : []), supervision, ...(netns ? dataPlane : [])];
+  const programs = [...(privateNats ? [broker] : []), supervision, secrets, ...(netns ? dataPlane : [])];
   return Promise.all(programs.map(checkProgram));
 }
 

@@ -4,12 +4,13 @@ import type { Logger } from 'pino';
 import { systemClock } from '../../actors/clock.ts';
 import { NatsBus } from '../../actors/nats-bus.ts';
 import { Node } from '../../actors/node.ts';
-import type { Config } from '../../config.ts';
+import { type Config, programEnvironment } from '../../config.ts';
 import { CertificateAuthority } from '../../effects/certificate-authority.ts';
 import { createEffects } from '../../effects/effects.ts';
 import { createApi } from '../../http/app.ts';
 import { serveApi } from '../../http/server.ts';
 import { machinesWith } from '../../machines/registry.ts';
+import { FileStore } from '../../secrets/file-store.ts';
 import { CommitSignal } from '../../status/commit-signal.ts';
 import { StatusPublisher } from '../../status/publisher.ts';
 import { StatusStream } from '../../status/stream.ts';
@@ -47,6 +48,10 @@ export async function createController(config: Config, log: Logger): Promise<Con
     const committed = new CommitSignal(nats);
     const announce = () => committed.raise();
     const authority = await CertificateAuthority.open(join(config.data_dir, 'ca'));
+    const secrets = new FileStore({
+      directory: config.secrets_dir || join(config.data_dir, 'secrets'),
+      env: programEnvironment(),
+    });
     const { provider, networks } = await openProvider({ config, db: database.db, authority });
     closers.push(() => provider.close());
 
@@ -57,7 +62,7 @@ export async function createController(config: Config, log: Logger): Promise<Con
           bus,
           clock: systemClock,
           machines: machinesWith(deadlines(config)),
-          effects: createEffects({ db: database.db, provider, authority, config }),
+          effects: createEffects({ db: database.db, provider, authority, secrets, config }),
           log,
         },
         {
