@@ -1,14 +1,33 @@
-import 'reflect-metadata';
-import { randomBytes, type webcrypto, X509Certificate } from 'node:crypto';
+import { createPrivateKey, generateKeyPair, type KeyObject, X509Certificate } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as x509 from '@peculiar/x509';
+import { promisify } from 'node:util';
+import { AsnConvert } from '@peculiar/asn1-schema';
+import {
+  Certificate,
+  type Extension,
+  id_kp_clientAuth,
+  id_kp_serverAuth,
+  KeyUsageFlags,
+} from '@peculiar/asn1-x509';
+import {
+  authorityKeyIdentifier,
+  basicConstraints,
+  commonName,
+  extendedKeyUsage,
+  type Issuer,
+  keyUsage,
+  signCertificate,
+  subjectAltName,
+} from './certificate.ts';
 
 /** Name of the controller's certificate; agents accept no other (contract D1). */
 export const CONTROLLER_NAME = 'amphorae-controller';
 
-const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const DAY = 86_400_000;
+
+/** Of the authority itself. */
+const LIFE_DAYS = 3650;
 
 /** A certificate with its private key, both PEM. */
 export interface Credentials {
@@ -27,13 +46,19 @@ export interface IssuedCredentials extends Credentials {
 export class CertificateAuthority {
   /** PEM of the authority's own certificate: what both sides trust. */
   readonly certificate: string;
-  readonly #issuer: x509.X509Certificate;
-  readonly #keys: webcrypto.CryptoKeyPair;
+  readonly #issuer: Issuer;
+  /** What all certificates have in common. Putting it into words takes longer than signing. */
+  readonly #extensions: Extension[];
 
-  private constructor(certificate: string, keys: webcrypto.CryptoKeyPair) {
+  private constructor(certificate: string, key: KeyObject) {
     this.certificate = certificate;
-    this.#issuer = new x509.X509Certificate(certificate);
-    this.#keys = keys;
+    const own = AsnConvert.parse(new X509Certificate(certificate).raw, Certificate);
+    this.#issuer = { name: own.tbsCertificate.subject, key };
+    this.#extensions = [
+      basicConstraints({ cA: false }),
+      keyUsage(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyAgreement),
+      authorityKeyIdentifier(own),
+    ];
   }
 
   /** Open the authority in `directory`; the first process to ask makes it. */
@@ -42,68 +67,39 @@ export class CertificateAuthority {
     const path = join(directory, 'authority.pem');
     const stored = readIfPresent(path) ?? (await create(path));
     const [certificate, privateKey] = stored.split(/(?=-----BEGIN PRIVATE KEY-----)/) as [string, string];
-    return new CertificateAuthority(certificate, await importKeys(certificate, privateKey));
+    return new CertificateAuthority(certificate, createPrivateKey(privateKey));
   }
 
   /** A server certificate for an amphora's agent: its name is the amphora's id (contract D1, F6). */
   issueForAmphora(amphoraId: string, days: number): Promise<IssuedCredentials> {
-    return this.#issue(amphoraId, days, x509.ExtendedKeyUsage.serverAuth);
+    return this.#issue(amphoraId, days, id_kp_serverAuth);
   }
 
   /** The client certificate with which a controller speaks to agents. */
   issueForController(days: number): Promise<IssuedCredentials> {
-    return this.#issue(CONTROLLER_NAME, days, x509.ExtendedKeyUsage.clientAuth);
+    return this.#issue(CONTROLLER_NAME, days, id_kp_clientAuth);
   }
 
-  async #issue(name: string, days: number, usage: x509.ExtendedKeyUsage): Promise<IssuedCredentials> {
-    const keys = await generateKeys();
+  async #issue(name: string, days: number, purpose: string): Promise<IssuedCredentials> {
+    const { publicKey, privateKey } = await generateKeys();
     const expires = new Date(Date.now() + days * DAY);
-    const certificate = await x509.X509CertificateGenerator.create({
-      serialNumber: serialNumber(),
-      subject: `CN=${name}`,
-      issuer: this.#issuer.subject,
-      notBefore: new Date(Date.now() - DAY),
-      notAfter: expires,
-      publicKey: keys.publicKey,
-      signingKey: this.#keys.privateKey,
-      signingAlgorithm: algorithm,
-      extensions: [
-        new x509.BasicConstraintsExtension(false, undefined, true),
-        new x509.KeyUsagesExtension(
-          x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyAgreement,
-          true,
-        ),
-        new x509.ExtendedKeyUsageExtension([usage]),
-        new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: name }]),
-        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-        await x509.AuthorityKeyIdentifierExtension.create(this.#keys.publicKey),
-      ],
-    });
-    return {
-      certificate: certificate.toString('pem'),
-      privateKey: await exportKey(keys.privateKey),
-      expires,
-    };
+    const extensions = [...this.#extensions, extendedKeyUsage(purpose), subjectAltName(name)];
+    const contents = { subject: commonName(name), publicKey, expires, extensions };
+    return { certificate: signCertificate(contents, this.#issuer), privateKey, expires };
   }
 }
 
 /** Make an authority and store it; when another process was faster, take the other's. */
 async function create(path: string): Promise<string> {
-  const keys = await generateKeys();
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: serialNumber(),
-    name: 'CN=Amphorae certificate authority',
-    notBefore: new Date(Date.now() - DAY),
-    notAfter: new Date(Date.now() + 3650 * DAY),
-    keys,
-    signingAlgorithm: algorithm,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
-  });
-  const pem = `${certificate.toString('pem')}\n${await exportKey(keys.privateKey)}\n`;
+  const { publicKey, privateKey } = await generateKeys();
+  const subject = commonName('Amphorae certificate authority');
+  const expires = new Date(Date.now() + LIFE_DAYS * DAY);
+  const extensions = [
+    basicConstraints({ cA: true, pathLenConstraint: 0 }),
+    keyUsage(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign),
+  ];
+  const self = { name: subject, key: createPrivateKey(privateKey) };
+  const pem = `${signCertificate({ subject, publicKey, expires, extensions }, self)}\n${privateKey}`;
   const draft = `${path}.${process.pid}`;
   writeFileSync(draft, pem, { mode: 0o600 });
   try {
@@ -125,31 +121,12 @@ function readIfPresent(path: string): string | undefined {
   }
 }
 
-function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
-  return crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']) as Promise<webcrypto.CryptoKeyPair>;
-}
+const generate = promisify(generateKeyPair);
 
-async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
-  return x509.PemConverter.encode(await crypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY');
-}
-
-async function importKeys(certificate: string, privateKey: string): Promise<webcrypto.CryptoKeyPair> {
-  const publicKey = new X509Certificate(certificate).publicKey.export({ type: 'spki', format: 'der' });
-  return {
-    privateKey: await crypto.subtle.importKey(
-      'pkcs8',
-      x509.PemConverter.decodeFirst(privateKey),
-      algorithm,
-      false,
-      ['sign'],
-    ),
-    publicKey: await crypto.subtle.importKey('spki', new Uint8Array(publicKey), algorithm, true, ['verify']),
-  };
-}
-
-/** Positive and 128 bits long (RFC 5280, 4.1.2.2). */
-function serialNumber(): string {
-  const bytes = randomBytes(16);
-  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
-  return bytes.toString('hex');
+function generateKeys(): Promise<{ publicKey: Buffer; privateKey: string }> {
+  return generate('ec', {
+    namedCurve: 'P-256',
+    publicKeyEncoding: { type: 'spki', format: 'der' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
 }
