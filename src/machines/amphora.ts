@@ -190,8 +190,10 @@ export const amphoraMachine = setup({
           revision: context.configuredRevision,
         })),
       ],
-      on: commands,
+      on: { ...commands, STALE: 'stale' },
     },
+    /** As ready, as far as is known: its heartbeats have stopped. What becomes of it is the load balancer's decision. */
+    stale: { on: { ...commands, ALIVE: 'ready' } },
     placementFailure: { entry: reportFailure('ERROR'), on: refusals },
     bootFailure: { entry: reportFailure('ERROR'), on: refusals },
     portPlugFailure: retryableFailure(),

@@ -24,8 +24,19 @@ export type LoadBalancerCommand =
    */
   | { type: 'CHANGED'; revision: number; memberPorts: boolean; subject?: 'loadBalancer' | 'child' }
   | { type: 'DELETE' }
-  /** Put new amphorae in the place of these, one after the other, in this order. */
-  | { type: 'FAILOVER'; replacements: Replacement[] };
+  /**
+   * Put new amphorae in the place of these, one after the other, in this order. `automatic`: nobody asked for it, and the
+   * failover limiter has let it pass (`src/failover/`).
+   */
+  | { type: 'FAILOVER'; replacements: Replacement[]; automatic?: boolean };
+
+/**
+ * What health monitoring tells a load balancer about an amphora whose heartbeats have stopped, or come again. The load
+ * balancer notes it; the failover limiter decides whether and when that leads to a failover. Saying it twice does no harm.
+ */
+export type HealthReport =
+  | { type: 'AMPHORA_STALE'; amphoraId: string }
+  | { type: 'AMPHORA_ALIVE'; amphoraId: string };
 
 /**
  * A new amphora for an old one. `oldId` is null where one is missing, `newId` where one is too many. New ids are chosen by
@@ -44,7 +55,10 @@ export interface Replacement {
 export type AmphoraCommand =
   | { type: 'PLUG_PORTS'; round: number }
   | { type: 'SYNC'; round: number }
-  | { type: 'RELEASE' };
+  | { type: 'RELEASE' }
+  /** Its heartbeats have stopped, or come again. */
+  | { type: 'STALE' }
+  | { type: 'ALIVE' };
 
 /** The runtime's word to an actor that threw on an event: the event is among the dead letters. */
 export interface Poisoned {

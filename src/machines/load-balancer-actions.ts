@@ -2,7 +2,7 @@ import type { ErrorRecord } from '../model/errors.ts';
 import type { AmphoraRole } from '../model/status.ts';
 import type { ActorAddress } from './address.ts';
 import { caught, deadlineError } from './errors.ts';
-import type { AmphoraCommand } from './events.ts';
+import type { AmphoraCommand, HealthReport } from './events.ts';
 import { type LoadBalancerContext, participants, replacement } from './load-balancer-context.ts';
 import type { RowChange } from './row-change.ts';
 
@@ -65,6 +65,30 @@ export function rows(make: (context: LoadBalancerContext) => RowChange[]) {
     type: 'rows' as const,
     params: ({ context }: { context: LoadBalancerContext }) => ({ changes: make(context) }),
   };
+}
+
+/** Note for the failover limiter whether an amphora is heard of, and let the amphora know. */
+export function markAmphora({ stale }: { stale: boolean }) {
+  const about = (event: object) => (event as HealthReport).amphoraId;
+  return [
+    {
+      type: 'rows' as const,
+      params: ({ event }: { event: object }) => ({
+        changes: [{ op: 'markAmphora' as const, amphoraId: about(event), stale }],
+      }),
+    },
+    {
+      type: 'send' as const,
+      params: ({ context, event }: { context: LoadBalancerContext; event: object }) => ({
+        messages: [
+          {
+            to: amphoraAddress(context, about(event)),
+            event: { type: stale ? ('STALE' as const) : ('ALIVE' as const) },
+          },
+        ],
+      }),
+    },
+  ];
 }
 
 /** The changes of this pass are not in force, and show why. */

@@ -1,6 +1,6 @@
 import type { ErrorRecord } from '../model/errors.ts';
 import type { AmphoraRole, Topology } from '../model/status.ts';
-import type { AmphoraReport, Replacement } from './events.ts';
+import type { AmphoraReport, HealthReport, Replacement } from './events.ts';
 
 /** How far an amphora has come in the current round; a later phase includes the earlier ones. */
 const phases = ['waiting', 'plugged', 'configured', 'synced'] as const;
@@ -61,11 +61,11 @@ export function newAmphora(id: string, role: AmphoraRole): AmphoraProgress {
 }
 
 /** The amphorae after a report. */
-export function noted(amphorae: AmphoraProgress[], event: AmphoraReport): AmphoraProgress[] {
+export function noted(amphorae: AmphoraProgress[], event: AmphoraReport | HealthReport): AmphoraProgress[] {
   return amphorae.map((amphora) => (amphora.id === event.amphoraId ? advanced(amphora, event) : amphora));
 }
 
-function advanced(amphora: AmphoraProgress, event: AmphoraReport): AmphoraProgress {
+function advanced(amphora: AmphoraProgress, event: AmphoraReport | HealthReport): AmphoraProgress {
   switch (event.type) {
     case 'AMPHORA_PLUGGED':
       return { ...amphora, phase: 'plugged' };
@@ -78,6 +78,8 @@ function advanced(amphora: AmphoraProgress, event: AmphoraReport): AmphoraProgre
     case 'AMPHORA_RELEASED':
       return { ...amphora, phase: 'released' };
     case 'AMPHORA_RELEASE_FAILED':
+    case 'AMPHORA_STALE':
+    case 'AMPHORA_ALIVE':
       return amphora;
   }
 }
@@ -111,6 +113,11 @@ function reachedRevision(context: LoadBalancerContext): number {
 export function revisionInForce(context: LoadBalancerContext): number {
   const { pass, desiredRevision, memberPorts } = context;
   return Math.min(reachedRevision(context), memberPorts ? pass.revision : desiredRevision);
+}
+
+/** The amphora of this id, if it is one of ours and was not given back. */
+export function existing({ amphorae }: LoadBalancerContext, amphoraId: string): AmphoraProgress | undefined {
+  return amphorae.find(({ id, phase }) => id === amphoraId && phase !== 'released');
 }
 
 /** The amphora that takes the place of another. */

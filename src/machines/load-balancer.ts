@@ -3,12 +3,19 @@ import type { ErrorRecord } from '../model/errors.ts';
 import { runtimeActions } from './actions.ts';
 import { effect } from './effects.ts';
 import { deadlineError } from './errors.ts';
-import type { AmphoraReport, LoadBalancerCommand, LoadBalancerInput, Poisoned } from './events.ts';
+import type {
+  AmphoraReport,
+  HealthReport,
+  LoadBalancerCommand,
+  LoadBalancerInput,
+  Poisoned,
+} from './events.ts';
 import {
   command,
   expired,
   failedEffect,
   failedReport,
+  markAmphora,
   newcomers,
   rejection,
   releaseOnly,
@@ -17,6 +24,7 @@ import {
 } from './load-balancer-actions.ts';
 import {
   allReached,
+  existing,
   type LoadBalancerContext,
   newAmphora,
   newAmphorae,
@@ -28,7 +36,7 @@ import {
 
 export const LOAD_BALANCER_VERSION = 3;
 
-type Event = LoadBalancerCommand | AmphoraReport | Poisoned;
+type Event = LoadBalancerCommand | AmphoraReport | HealthReport | Poisoned;
 
 /** What is expected of amphorae in every state that waits for them. */
 const reports = {
@@ -141,6 +149,8 @@ export const loadBalancerMachine = setup({
     ownChange: ({ context }) => context.pass.ownChange,
     restoring: ({ context }) => context.restoring,
     nothingToReject: ({ context }) => context.restoring && context.pass.revision <= context.decidedRevision,
+    amphoraExists: ({ context, event }) =>
+      'amphoraId' in event && existing(context, event.amphoraId) !== undefined,
     failureIsTransient: ({ context }) => context.error?.kind === 'transient',
   },
   delays: {
@@ -168,7 +178,11 @@ export const loadBalancerMachine = setup({
     failedOver: false,
   }),
   initial: 'creating',
-  on: { POISONED: { target: '.ERROR', actions: failedReport() } },
+  on: {
+    POISONED: { target: '.ERROR', actions: failedReport() },
+    AMPHORA_STALE: { guard: 'amphoraExists', actions: markAmphora({ stale: true }) },
+    AMPHORA_ALIVE: { guard: 'amphoraExists', actions: markAmphora({ stale: false }) },
+  },
   states: {
     creating: {
       initial: 'allocatingVip',
@@ -372,7 +386,7 @@ export const loadBalancerMachine = setup({
           always: { target: '#load-balancer.ERROR', guard: 'replacementGone' },
         },
       },
-      exit: 'forgetFailover',
+      exit: ['forgetFailover', rows(({ loadBalancerId }) => [{ op: 'endFailover', loadBalancerId }])],
     },
 
     /** Creation failed: everything that was made is given back before the load balancer shows ERROR. */

@@ -14,6 +14,10 @@ export type RowChange =
   | { op: 'patchAmphora'; amphoraId: string; patch: AmphoraPatch }
   | { op: 'replacePorts'; amphoraId: string; ports: AmphoraPort[] }
   | { op: 'removeAmphora'; amphoraId: string }
+  /** Its heartbeats have stopped, or come again. */
+  | { op: 'markAmphora'; amphoraId: string; stale: boolean }
+  /** A failover has come to an end; if it was an automatic one, another may begin. */
+  | { op: 'endFailover'; loadBalancerId: string }
   /**
    * Everything up to `revision` is in force: pending rows become ACTIVE or, if they were to go, are removed. The load
    * balancer is ACTIVE too, unless there are changes beyond `decided`, which wait.

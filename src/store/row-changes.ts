@@ -77,6 +77,16 @@ function compile(change: RowChange, parameters: Parameters, when: string): strin
       return replacePorts(change, parameters, when);
     case 'removeAmphora':
       return [`DELETE FROM amphorae WHERE id = ${parameters.add(change.amphoraId)} AND ${when}`];
+    case 'markAmphora':
+      return [
+        `UPDATE amphorae SET stale_since = ${change.stale ? 'coalesce(stale_since, now())' : 'NULL'}
+         WHERE id = ${parameters.add(change.amphoraId, 'uuid')} AND ${when}`,
+      ];
+    case 'endFailover':
+      return [
+        `UPDATE automatic_failovers SET ended_at = now()
+         WHERE load_balancer_id = ${parameters.add(change.loadBalancerId, 'uuid')} AND ended_at IS NULL AND ${when}`,
+      ];
     case 'settle':
       return settle(change, parameters, when);
     case 'reject':

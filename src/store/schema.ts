@@ -35,6 +35,9 @@ export interface Database {
   timers: TimerTable;
   actor_events: ActorEventTable;
   actor_audit: ActorAuditTable;
+  failover_limiter: FailoverLimiterTable;
+  automatic_failovers: AutomaticFailoverTable;
+  chores: ChoreTable;
   status_events: StatusEventTable;
   status_publisher: StatusPublisherTable;
   netns_networks: NetnsNetworkTable;
@@ -167,6 +170,8 @@ export interface AmphoraTable extends Timestamps {
   cached_zone: string | null;
   image_id: string | null;
   compute_flavor: string | null;
+  /** When health monitoring said that its heartbeats had stopped. */
+  stale_since: NullableTimestamp;
   applied_revision: Defaulted<number>;
   error_code: string | null;
   error_message: string | null;
@@ -319,6 +324,7 @@ export interface MessageTable {
   actor_kind: string;
   actor_id: string;
   event: Json<object>;
+  reply_to: string | null;
   created_at: Timestamp;
 }
 
@@ -384,9 +390,29 @@ export interface ActorAuditTable {
   created_at: Timestamp;
   operator: string;
   action: string;
-  actor_kind: string;
-  actor_id: string;
+  actor_kind: string | null;
+  actor_id: string | null;
   payload: Json<object>;
+}
+
+export interface FailoverLimiterTable {
+  only_row: Defaulted<boolean>;
+  state: Defaulted<'admitting' | 'stopped' | 'overridden'>;
+  reason: Defaulted<string>;
+  changed_at: Timestamp;
+  changed_by: Defaulted<string>;
+}
+
+export interface AutomaticFailoverTable {
+  id: Generated<number>;
+  load_balancer_id: string;
+  admitted_at: Timestamp;
+  ended_at: NullableTimestamp;
+}
+
+export interface ChoreTable {
+  name: string;
+  due_at: Timestamp;
 }
 
 export interface NetnsNetworkTable {

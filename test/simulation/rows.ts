@@ -30,6 +30,13 @@ export interface AmphoraRow {
   role: AmphoraRole;
   status: AmphoraStatus;
   computeId: string | null;
+  staleSince: number | null;
+}
+
+export interface AutomaticFailover {
+  loadBalancerId: string;
+  admittedAt: number;
+  endedAt: number | null;
 }
 
 export const isPending = (status: ProvisioningStatus) => status.startsWith('PENDING_');
@@ -39,6 +46,12 @@ export class Rows {
   readonly loadBalancers = new Map<string, LoadBalancerRow>();
   readonly children = new Map<string, ChildRow>();
   readonly amphorae = new Map<string, AmphoraRow>();
+  readonly automaticFailovers: AutomaticFailover[] = [];
+  readonly #now: () => number;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
 
   childrenOf(loadBalancerId: string): ChildRow[] {
     return [...this.children.values()].filter((child) => child.loadBalancerId === loadBalancerId);
@@ -56,7 +69,10 @@ export class Rows {
       case 'insertAmphorae':
         for (const { id, role } of change.amphorae) {
           const { loadBalancerId } = change;
-          this.amphorae.set(id, { id, loadBalancerId, role, status: 'PENDING_CREATE', computeId: null });
+          this.amphorae.set(id, {
+            ...{ id, loadBalancerId, role, computeId: null, staleSince: null },
+            status: 'PENDING_CREATE',
+          });
         }
         return;
       case 'patchAmphora': {
@@ -68,6 +84,17 @@ export class Rows {
       }
       case 'removeAmphora':
         this.amphorae.delete(change.amphoraId);
+        return;
+      case 'markAmphora': {
+        const amphora = this.amphorae.get(change.amphoraId);
+        if (amphora === undefined) return;
+        amphora.staleSince = change.stale ? (amphora.staleSince ?? this.#now()) : null;
+        return;
+      }
+      case 'endFailover':
+        for (const failover of this.automaticFailovers) {
+          if (failover.loadBalancerId === change.loadBalancerId) failover.endedAt ??= this.#now();
+        }
         return;
       case 'settle':
         this.#settle(change);

@@ -39,7 +39,7 @@ const DELETIONS = 20;
 export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Promise<string[]> {
   const random = new Random(seed);
   const time = new VirtualTime();
-  const rows = new Rows();
+  const rows = new Rows(() => time.now);
   const faults: Faults = { ...calm };
   const invariants = new Invariants(rows, () => time.now);
   const store = new (bug.Store ?? SimulatedStore)({

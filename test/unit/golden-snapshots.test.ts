@@ -46,6 +46,7 @@ const charts: Record<ActorKind, Walk> = {
       { type: 'SYNC', round: 1 },
       { type: 'PLUG_PORTS', round: 1 },
       { type: 'RELEASE' },
+      { type: 'STALE' },
       poisoned,
     ],
     outputs: {

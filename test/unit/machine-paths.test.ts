@@ -18,12 +18,15 @@ const terminal = { kind: 'terminal', code: 'agent_refused', message: 'refused' }
 const poisoned = { type: 'POISONED', error: terminal };
 const vip = { address: '198.51.100.7', subnetId: 's', networkId: 'n', portId: 'p' };
 
-const settledAmphora = (state: string) => /^(ready|plugged|ERROR|DELETED|\w+Failure)$/.test(state);
+const settledAmphora = (state: string) => /^(ready|stale|plugged|ERROR|DELETED|\w+Failure)$/.test(state);
 
 const amphora = explore(amphoraMachine, {
   input: { amphoraId: 'a', loadBalancerId: 'lb', role: 'STANDALONE', round: 0 },
   commands: () =>
-    [{ type: 'PLUG_PORTS', round: 1 }, { type: 'SYNC', round: 1 }, { type: 'RELEASE' }, poisoned] as never,
+    [
+      ...[{ type: 'PLUG_PORTS', round: 1 }, { type: 'SYNC', round: 1 }, { type: 'RELEASE' }, poisoned],
+      ...[{ type: 'STALE' }, { type: 'ALIVE' }],
+    ] as never,
   outputs: {
     placeServer: { computeId: 'c', certExpiration: null, zone: null, imageId: null, computeFlavor: null },
     awaitAgent: { managementAddress: 'fd00::2' },
@@ -57,6 +60,8 @@ const loadBalancerWalk: Omit<ExplorationOptions, 'input'> = {
         : []),
       { type: 'AMPHORA_RELEASED', amphoraId },
       { type: 'AMPHORA_RELEASE_FAILED', amphoraId, error: terminal },
+      { type: 'AMPHORA_STALE', amphoraId },
+      { type: 'AMPHORA_ALIVE', amphoraId },
     ]);
     const revision = desiredRevision + 1;
     // One change that waits stands for any number.
