@@ -11,6 +11,8 @@ import { amphoraRoutes } from './v2/amphorae.ts';
 import { flavorProfileRoutes } from './v2/flavor-profiles.ts';
 import { flavorRoutes } from './v2/flavors.ts';
 import { healthMonitorRoutes } from './v2/health-monitors.ts';
+import { l7PolicyRoutes } from './v2/l7-policies.ts';
+import { l7RuleRoutes } from './v2/l7-rules.ts';
 import { listenerRoutes } from './v2/listeners.ts';
 import { loadBalancerRoutes } from './v2/load-balancers.ts';
 import { memberRoutes } from './v2/members.ts';
@@ -58,6 +60,8 @@ function resourceRoutes(api: Api): Hono {
     .route('/pools', poolRoutes(api))
     .route('/pools/:poolId/members', memberRoutes(api))
     .route('/healthmonitors', healthMonitorRoutes(api))
+    .route('/l7policies', l7PolicyRoutes(api))
+    .route('/l7policies/:policyId/rules', l7RuleRoutes(api))
     .route('/flavors', flavorRoutes(api))
     .route('/flavorprofiles', flavorProfileRoutes(api))
     .route('/providers', providerRoutes(api));

@@ -18,12 +18,17 @@ export function text(max: number) {
     );
 }
 
-/** An integer, as a JSON number or a decimal string. */
-export function integer(min: number, max = 2_147_483_647) {
+/** A number that may be written as a decimal string. */
+export function numeric<T extends z.ZodType>(schema: T) {
   return z.preprocess(
     (value) => (typeof value === 'string' && /^[+-]?\d{1,15}$/.test(value) ? Number(value) : value),
-    z.int().min(min).max(max),
+    schema,
   );
+}
+
+/** An integer, as a JSON number or a decimal string. */
+export function integer(min: number, max = 2_147_483_647) {
+  return numeric(z.int().min(min).max(max));
 }
 
 const booleans = new Map<unknown, boolean>([

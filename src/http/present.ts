@@ -7,7 +7,6 @@ export function timestamp(time: Date | null): string | null {
 
 interface ProvisionedRow {
   id: string;
-  name: string;
   project_id: string;
   admin_state_up: boolean;
   provisioning_status: ProvisioningStatus;
@@ -19,11 +18,15 @@ interface ProvisionedRow {
   updated_at: Date | null;
 }
 
-/** The attributes that every object has. `provisioning_error` is ours: Octavia hides why something is in ERROR. */
-export function presentCommon(row: ProvisionedRow) {
+/** What every object has, with its name. */
+export function presentCommon(row: ProvisionedRow & { name: string }) {
+  return { ...presentProvisioned(row), name: row.name };
+}
+
+/** What every object has. `provisioning_error` is ours: Octavia hides why something is in ERROR. */
+export function presentProvisioned(row: ProvisionedRow) {
   return {
     id: row.id,
-    name: row.name,
     project_id: row.project_id,
     tenant_id: row.project_id,
     admin_state_up: row.admin_state_up,

@@ -3,6 +3,8 @@ import { amphorae } from './v2/amphorae.ts';
 import { flavorProfiles } from './v2/flavor-profiles.ts';
 import { flavors } from './v2/flavors.ts';
 import { healthMonitors } from './v2/health-monitors.ts';
+import { l7Policies } from './v2/l7-policies.ts';
+import { l7Rules } from './v2/l7-rules.ts';
 import { listeners } from './v2/listeners.ts';
 import { loadBalancers } from './v2/load-balancers.ts';
 import { members } from './v2/members.ts';
@@ -21,6 +23,8 @@ export const resources: readonly ResourceDescription[] = [
   pools,
   members,
   healthMonitors,
+  l7Policies,
+  l7Rules,
   flavors,
   flavorProfiles,
   amphorae,

@@ -8,7 +8,7 @@ export interface Reference {
 }
 
 /** Tables of what hangs below a load balancer. */
-export type ChildTable = 'listeners' | 'pools' | 'members' | 'health_monitors' | 'l7policies';
+export type ChildTable = 'listeners' | 'pools' | 'members' | 'health_monitors' | 'l7policies' | 'l7rules';
 
 /**
  * The ids of child rows as `[{"id"}]`, oldest first, as one sub-select: a list of any length stays one statement.

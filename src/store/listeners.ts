@@ -1,4 +1,4 @@
-import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
+import { type Insertable, type RawBuilder, type Selectable, sql, type Updateable } from 'kysely';
 import { childIds, inChunks, type Reference } from './children.ts';
 import type { Queryable } from './database.ts';
 import { columns, provisionedColumns } from './list.ts';
@@ -52,12 +52,21 @@ export async function updateListener(
   await transaction.updateTable('listeners').set(values).where('id', '=', id).execute();
 }
 
-/** Mark the listeners that use a pool as being changed with it. One that is in ERROR stays in ERROR (contract B3). */
+/** Mark a listener as being changed with what is below it. One that is in ERROR stays in ERROR (contract B3). */
+export async function lockListener(transaction: Queryable, id: string): Promise<void> {
+  await lockListeners(transaction, sql`id = ${id}`);
+}
+
+/** Mark the listeners that use a pool as being changed with it. */
 export async function lockListenersOf(transaction: Queryable, poolId: string): Promise<void> {
+  await lockListeners(transaction, sql`id in (select listener_id from pool_uses where pool_id = ${poolId})`);
+}
+
+async function lockListeners(transaction: Queryable, which: RawBuilder<unknown>): Promise<void> {
   await transaction
     .updateTable('listeners')
     .set({ provisioning_status: 'PENDING_UPDATE' })
-    .where('default_pool_id', '=', poolId)
+    .where(sql<boolean>`${which}`)
     .where('provisioning_status', '=', 'ACTIVE')
     .execute();
 }

@@ -3,6 +3,7 @@ import * as initial from '../../migrations/0001-initial.ts';
 import * as statusEvents from '../../migrations/0002-status-events.ts';
 import * as actorAudit from '../../migrations/0003-actor-audit.ts';
 import * as runtimeKeeping from '../../migrations/0004-runtime-keeping.ts';
+import * as octaviaResources from '../../migrations/0006-octavia-resources.ts';
 import type { Db } from './database.ts';
 
 /** Every migration, in order. Once shipped, an entry never changes. */
@@ -11,6 +12,7 @@ const migrations: Record<string, Migration> = {
   '0002-status-events': statusEvents,
   '0003-actor-audit': actorAudit,
   '0004-runtime-keeping': runtimeKeeping,
+  '0006-octavia-resources': octaviaResources,
 };
 
 /** Bring the schema up to date; concurrent callers wait for each other. Returns the names that were applied. */

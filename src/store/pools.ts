@@ -12,6 +12,8 @@ export interface Pool extends Selectable<PoolTable> {
 
 const healthMonitorId = sql<string | null>`(select id from health_monitors where pool_id = pools.id)`;
 
+const usersOfPool = sql`child.id in (select listener_id from pool_uses where pool_id = pools.id)`;
+
 export const poolAttributes = {
   ...columns('pools', {
     ...provisionedColumns,
@@ -33,7 +35,7 @@ export function selectPools(db: Queryable) {
     .selectFrom('pools')
     .selectAll('pools')
     .select([
-      childIds('listeners', sql`child.default_pool_id = pools.id`).as('listeners'),
+      childIds('listeners', usersOfPool).as('listeners'),
       childIds('members', sql`child.pool_id = pools.id`).as('members'),
       healthMonitorId.as('healthmonitor_id'),
     ]);

@@ -1,5 +1,12 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
-import type { ListenerProtocol, PoolNode, PoolProtocol, SessionPersistence } from '../model/graph.ts';
+import type {
+  L7PolicyNode,
+  L7RuleNode,
+  ListenerProtocol,
+  PoolNode,
+  PoolProtocol,
+  SessionPersistence,
+} from '../model/graph.ts';
 import type {
   AmphoraRole,
   AmphoraStatus,
@@ -26,6 +33,7 @@ export interface Database {
   health_monitors: HealthMonitorTable;
   l7policies: L7PolicyTable;
   l7rules: L7RuleTable;
+  pool_uses: PoolUseView;
   vip_intents: VipIntentTable;
   nodes: NodeTable;
   partitions: PartitionTable;
@@ -262,7 +270,7 @@ export interface HealthMonitorTable extends Provisioned {
 export interface L7PolicyTable extends Provisioned, Named {
   listener_id: string;
   load_balancer_id: string;
-  action: string;
+  action: L7PolicyNode['action'];
   position: number;
   redirect_pool_id: string | null;
   redirect_url: string | null;
@@ -273,11 +281,17 @@ export interface L7PolicyTable extends Provisioned, Named {
 export interface L7RuleTable extends Provisioned {
   l7policy_id: string;
   load_balancer_id: string;
-  type: string;
-  compare_type: string;
+  type: L7RuleNode['type'];
+  compare_type: L7RuleNode['compareType'];
   key: string | null;
   value: string;
   invert: Defaulted<boolean>;
+}
+
+/** Which listeners use which pools (contract B2). */
+export interface PoolUseView {
+  listener_id: string;
+  pool_id: string;
 }
 
 export interface VipIntentTable {

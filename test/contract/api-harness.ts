@@ -32,6 +32,8 @@ export interface Harness {
   send(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
   /** Send and check the status; answers the object under its root key, or the whole body. */
   expect(status: number, method: string, path: string, body?: unknown): Promise<Any>;
+  /** The object at a path. */
+  show(path: string): Promise<Any>;
   /** Expect a fault whose text matches. */
   refuse(status: number, text: RegExp, method: string, path: string, body?: unknown): Promise<void>;
   /** What the runtime does when a push succeeded. */
@@ -93,6 +95,9 @@ export async function startHarness(options: Partial<Api> = {}): Promise<Harness>
       const [root] = Object.values(answer.body ?? {});
       return (status === 201 || method === 'PUT') && root ? root : answer.body;
     },
+    async show(path) {
+      return Object.values((await harness.send('GET', path)).body)[0];
+    },
     async refuse(status, text, method, path, body) {
       const answer = await harness.send(method, path, body);
       const asked = `${method} ${path} ${JSON.stringify(body)}`;
@@ -102,7 +107,7 @@ export async function startHarness(options: Partial<Api> = {}): Promise<Harness>
       assert.match(answer.body.faultstring, text, asked);
     },
     async settle() {
-      for (const table of ['health_monitors', 'members', 'listeners', 'pools']) {
+      for (const table of ['l7rules', 'l7policies', 'health_monitors', 'members', 'listeners', 'pools']) {
         const rows = sql.table(table);
         await sql`delete from ${rows} where provisioning_status = 'PENDING_DELETE'`.execute(db);
         await sql`update ${rows} set provisioning_status = 'ACTIVE' where provisioning_status like 'PENDING%'`.execute(

@@ -193,114 +193,6 @@ test('the flavor decides vNIC type, topology and provider', async () => {
   await api.refuse(400, /flavor is disabled/, 'POST', PATH, { loadbalancer: { ...vip(), flavor_id } });
 });
 
-test('a whole tree is created by one request', async () => {
-  const members = [{ address: '10.0.0.1', protocol_port: 80 }];
-  const created = await api.expect(201, 'POST', PATH, {
-    loadbalancer: {
-      ...vip(),
-      listeners: [
-        { name: 'one', protocol: 'HTTP', protocol_port: 80, default_pool: { name: 'shared' } },
-        {
-          name: 'two',
-          protocol: 'TCP',
-          protocol_port: '8080',
-          default_pool: { name: 'own', protocol: 'TCP', lb_algorithm: 'SOURCE_IP', members },
-        },
-        { name: 'three', protocol: 'TCP', protocol_port: 8081 },
-      ],
-      pools: [
-        {
-          name: 'shared',
-          protocol: 'HTTP',
-          lb_algorithm: 'ROUND_ROBIN',
-          healthmonitor: { type: 'HTTP', delay: 5, timeout: 3, max_retries: 2 },
-          members,
-        },
-      ],
-    },
-  });
-  const [listeners, pools] = [byName(created.listeners), byName(created.pools)];
-  assert.equal(Object.keys(pools).sort(), ['own', 'shared']);
-  assert.is(listeners.one?.default_pool_id, pools.shared?.id);
-  assert.is(listeners.two?.default_pool_id, pools.own?.id);
-  assert.is(listeners.three?.default_pool_id, null);
-  assert.is(pools.shared?.healthmonitor.url_path, '/');
-  assert.is(pools.shared?.members[0].operating_status, 'OFFLINE');
-  assert.is(pools.own?.members[0].operating_status, 'NO_MONITOR');
-  for (const object of [...created.listeners, ...created.pools])
-    assert.is(object.provisioning_status, 'PENDING_CREATE');
-  assert.is((await api.send('GET', `${PATH}/${created.id}`)).body.loadbalancer.listeners.length, 3);
-
-  const { statuses } = (await api.send('GET', `${PATH}/${created.id}/status`)).body;
-  assert.equal(Object.keys(statuses.loadbalancer).sort(), [
-    'id',
-    'listeners',
-    'name',
-    'operating_status',
-    'provisioning_status',
-  ]);
-  const tree = byName(statuses.loadbalancer.listeners);
-  assert.is(tree.one?.pools[0].health_monitor.type, 'HTTP');
-  assert.is(tree.two?.pools[0].health_monitor, undefined);
-  assert.is(tree.two?.pools[0].members[0].address, '10.0.0.1');
-  assert.equal(tree.three?.pools, []);
-});
-
-test('a wrong tree is refused as a whole', async () => {
-  const pool = { name: 'p', protocol: 'HTTP', lb_algorithm: 'ROUND_ROBIN' };
-  const listener = { protocol: 'HTTP', protocol_port: 80 };
-  const cases: [number, RegExp, object][] = [
-    [400, /pools\.0\.name.*Mandatory/, { pools: [{ protocol: 'HTTP', lb_algorithm: 'ROUND_ROBIN' }] }],
-    [400, /Two pools have this name/, { pools: [pool, pool] }],
-    [400, /No pool of this name/, { listeners: [{ ...listener, default_pool: { name: 'q' } }] }],
-    [
-      400,
-      /default_pool\.lb_algorithm/,
-      { listeners: [{ ...listener, default_pool: { name: 'q', protocol: 'HTTP' } }] },
-    ],
-    [400, /listeners\.0\.protocol\..*Mandatory/, { listeners: [{ protocol_port: 80 }] }],
-    [400, /listeners\.0\.protocol_port/, { listeners: [{ ...listener, protocol_port: 0 }] }],
-    [
-      400,
-      /Unknown attribute.*loadbalancer_id/,
-      { listeners: [{ ...listener, loadbalancer_id: randomUUID() }] },
-    ],
-    [
-      400,
-      /TCP cannot use a pool|cannot use a pool of protocol TCP/,
-      {
-        listeners: [{ ...listener, default_pool: { ...pool, protocol: 'TCP' } }],
-      },
-    ],
-    [
-      409,
-      /twice/,
-      { pools: [{ ...pool, members: [1, 2].map(() => ({ address: '10.0.0.1', protocol_port: 80 })) }] },
-    ],
-    [501, /L7/, { listeners: [{ ...listener, l7policies: [{}] }] }],
-    [
-      400,
-      /request_sriov/,
-      { pools: [{ ...pool, members: [{ address: '10.0.0.1', protocol_port: 1, request_sriov: true }] }] },
-    ],
-  ];
-  for (const [status, text, tree] of cases) {
-    await api.refuse(status, text, 'POST', PATH, { loadbalancer: { ...vip(), ...tree } });
-  }
-  const nothing = { listeners: null, pools: null, additional_vips: null, tags: null, admin_state_up: null };
-  assert.is((await api.createLoadBalancer(nothing)).admin_state_up, true);
-});
-
-test('a tree of thousands of members fits', async () => {
-  const members = Array.from({ length: 4000 }, (_, index) => ({
-    address: '10.0.0.1',
-    protocol_port: index + 1,
-  }));
-  const pools = [{ name: 'p', protocol: 'TCP', lb_algorithm: 'ROUND_ROBIN', members }];
-  const created = await api.expect(201, 'POST', PATH, { loadbalancer: { ...vip(), pools } });
-  assert.is(created.pools[0].members.length, 4000);
-});
-
 test('an update changes what it names, locks the load balancer and tells its actor', async () => {
   const { id } = await api.createLoadBalancer({ name: 'a', description: 'd' });
   const updated = await api.expect(200, 'PUT', `${PATH}/${id}`, { loadbalancer: { name: 'b', tags: null } });
@@ -393,10 +285,5 @@ test('statistics have exactly five counters', async () => {
     stats: { bytes_in: 0, bytes_out: 0, active_connections: 0, total_connections: 0, request_errors: 0 },
   });
 });
-
-// biome-ignore lint/suspicious/noExplicitAny: objects of an answer.
-function byName(objects: any[]): Record<string, any> {
-  return Object.fromEntries(objects.map((object) => [object.name, object]));
-}
 
 test.run();

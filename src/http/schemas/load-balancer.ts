@@ -12,6 +12,8 @@ import {
   Uuid,
 } from '../attributes.ts';
 import { NestedHealthMonitor } from './health-monitor.ts';
+import { nestedL7Policy } from './l7-policy.ts';
+import { L7RulePost } from './l7-rule.ts';
 import { nestedListener } from './listener.ts';
 import { MemberPost } from './member.ts';
 import { nestedPool } from './pool.ts';
@@ -42,10 +44,14 @@ const PoolReference = z
   .refine((pool) => Object.keys(pool).length === 1, { abort: true })
   .transform(({ name }) => ({ name }));
 
+const PoolOrReference = z.union([TreePool, PoolReference]);
+
 const TreeListener = z.strictObject({
   ...nestedListener,
-  default_pool: optional(z.union([TreePool, PoolReference])),
-  l7policies: list(z.unknown()),
+  default_pool: optional(PoolOrReference),
+  l7policies: list(
+    z.strictObject({ ...nestedL7Policy, redirect_pool: optional(PoolOrReference), rules: list(L7RulePost) }),
+  ),
 });
 
 /** Body of `POST /loadbalancers` (contract A7, A8). */

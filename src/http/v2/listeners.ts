@@ -2,8 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import type { Insertable } from 'kysely';
 import type { z } from 'zod';
-import type { ListenerProtocol } from '../../model/graph.ts';
-import type { Queryable } from '../../store/database.ts';
 import { isUniqueViolation } from '../../store/database-errors.ts';
 import {
   insertListeners,
@@ -13,17 +11,17 @@ import {
   updateListener,
 } from '../../store/listeners.ts';
 import { findVipAddresses } from '../../store/load-balancers.ts';
-import { selectPools } from '../../store/pools.ts';
 import type { ListenerTable } from '../../store/schema.ts';
 import type { Api } from '../api.ts';
 import { withoutProject } from '../attributes.ts';
 import { readBody } from '../body.ts';
 import { changeBelow, changeLoadBalancer, toCreate, toDelete, toUpdate } from '../change.ts';
-import { conflict, notFound } from '../fault.ts';
+import { conflict } from '../fault.ts';
 import { presentCommon } from '../present.ts';
 import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
-import { checkListener, checkPoolProtocol, ListenerPost, ListenerPut } from '../schemas/listener.ts';
+import { checkListener, ListenerPost, ListenerPut } from '../schemas/listener.ts';
 import { answerStats } from '../stats.ts';
+import { checkPoolOf } from './pools.ts';
 
 export const listeners: OctaviaResource<'listeners', Listener> = {
   title: 'Listener',
@@ -54,7 +52,7 @@ export function listenerRoutes(api: Api): Hono {
       loadBalancerId,
       async ({ transaction, loadBalancer, revision }) => {
         checkListener(values, await findVipAddresses(transaction, loadBalancerId), loadBalancer.vip_sg_ids);
-        if (poolId !== null) await checkDefaultPool(transaction, loadBalancerId, values.protocol, poolId);
+        if (poolId !== null) await checkPoolOf(transaction, loadBalancerId, values.protocol, poolId);
         const parent = { id, loadBalancerId, projectId: loadBalancer.project_id, poolId, revision };
         await refusingDuplicates(values.protocol_port, () =>
           insertListeners(transaction, [listenerRow(values, parent)]),
@@ -77,7 +75,7 @@ export function listenerRoutes(api: Api): Hono {
         await findVipAddresses(transaction, loadBalancer.id),
         loadBalancer.vip_sg_ids,
       );
-      if (poolId) await checkDefaultPool(transaction, loadBalancer.id, stored.protocol, poolId);
+      if (poolId) await checkPoolOf(transaction, loadBalancer.id, stored.protocol, poolId);
       const { insert_headers: headers, ...values } = body;
       await updateListener(transaction, id, {
         ...values,
@@ -154,21 +152,6 @@ export function presentListener(row: Listener) {
     loadbalancers: [{ id: row.load_balancer_id }],
     l7policies: row.l7policies,
   };
-}
-
-async function checkDefaultPool(
-  transaction: Queryable,
-  loadBalancerId: string,
-  protocol: ListenerProtocol,
-  poolId: string,
-): Promise<void> {
-  const pool = await selectPools(transaction)
-    .where('id', '=', poolId)
-    .where('load_balancer_id', '=', loadBalancerId)
-    .where('provisioning_status', '<>', 'PENDING_DELETE')
-    .executeTakeFirst();
-  if (pool === undefined) throw notFound('Pool', poolId);
-  checkPoolProtocol(protocol, pool.protocol);
 }
 
 async function refusingDuplicates(port: number, insert: () => Promise<void>): Promise<void> {

@@ -1,42 +1,49 @@
 import { randomUUID } from 'node:crypto';
+import type { ListenerProtocol } from '../../model/graph.ts';
 import type { Queryable } from '../../store/database.ts';
-import { insertHealthMonitors, selectHealthMonitors } from '../../store/health-monitors.ts';
-import { insertListeners, selectListeners } from '../../store/listeners.ts';
-import { insertMembers, selectMembers } from '../../store/members.ts';
-import { insertPools, selectPools } from '../../store/pools.ts';
+import { insertHealthMonitors } from '../../store/health-monitors.ts';
+import { insertL7Policies } from '../../store/l7-policies.ts';
+import { insertL7Rules } from '../../store/l7-rules.ts';
+import { insertListeners } from '../../store/listeners.ts';
+import { insertMembers } from '../../store/members.ts';
+import { insertPools } from '../../store/pools.ts';
 import { withoutProject } from '../attributes.ts';
-import { conflict, invalidInput, notImplemented } from '../fault.ts';
+import { conflict, invalidInput } from '../fault.ts';
 import { memberRow, type VnicTypes } from '../member-placement.ts';
 import { completeHealthMonitor } from '../schemas/health-monitor.ts';
+import { checkPolicyListener, completeRedirect } from '../schemas/l7-policy.ts';
+import { checkRule, checkRuleCount } from '../schemas/l7-rule.ts';
 import { checkListener, checkPoolProtocol, layer4 } from '../schemas/listener.ts';
 import type { NewLoadBalancer, TreeListener, TreePool } from '../schemas/load-balancer.ts';
 import { checkPool } from '../schemas/pool.ts';
-import { healthMonitorRow, presentHealthMonitor } from './health-monitors.ts';
-import { listenerRow, presentListener } from './listeners.ts';
-import { presentMember } from './members.ts';
-import { poolRow, presentPool } from './pools.ts';
+import { healthMonitorRow } from './health-monitors.ts';
+import { l7PolicyRow, movedTo } from './l7-policies.ts';
+import { l7RuleRow } from './l7-rules.ts';
+import { listenerRow } from './listeners.ts';
+import { poolRow } from './pools.ts';
 
 /**
- * All pools of a tree by name: those at the top and those defined in place as a listener's default pool (contract A8).
+ * All pools of a tree by name: those at the top and those defined where a listener or a policy uses them (contract A8).
  * @throws Fault 400
  */
 export function collectPools({
   pools,
   listeners,
 }: Pick<NewLoadBalancer, 'pools' | 'listeners'>): Map<string, TreePool> {
-  const inPlace = listeners.flatMap(({ default_pool: pool }) =>
-    pool !== null && 'protocol' in pool ? [pool] : [],
-  );
+  const used = listeners
+    .flatMap((listener): (TreePool | { name: string } | null)[] => [
+      listener.default_pool,
+      ...listener.l7policies.map(({ redirect_pool: pool }) => pool),
+    ])
+    .filter((pool) => pool !== null);
+  const inPlace = used.flatMap((pool) => ('protocol' in pool ? [pool] : []));
   const byName = new Map<string, TreePool>();
   for (const pool of [...pools, ...inPlace]) {
     if (byName.has(pool.name)) throw invalidInput('pools.name', pool.name, 'Two pools have this name.');
     byName.set(pool.name, pool);
   }
-  for (const { default_pool: pool } of listeners) {
-    if (pool !== null && !byName.has(pool.name)) {
-      throw invalidInput('default_pool.name', pool.name, 'No pool of this name is defined.');
-    }
-  }
+  const unknown = used.find(({ name }) => !byName.has(name));
+  if (unknown) throw invalidInput('pool.name', unknown.name, 'No pool of this name is defined.');
   return byName;
 }
 
@@ -89,21 +96,55 @@ export function growTree(definitions: Map<string, TreePool>, listeners: TreeList
     }
   }
 
-  const ports = new Set<string>();
-  const listenerRows = listeners.map(({ default_pool: reference, l7policies, ...listenerBody }) => {
-    const listener = withoutProject(listenerBody);
-    if (l7policies.length > 0) throw notImplemented('L7 policies are not supported yet.');
-    checkListener(listener, parent.vipAddresses, parent.vipSecurityGroups);
-    const port = `${layer4(listener.protocol)} ${listener.protocol_port}`;
-    if (ports.has(port))
-      throw conflict(`Another listener of the load balancer has port ${listener.protocol_port} already.`);
-    ports.add(port);
+  const poolOf = (protocol: ListenerProtocol, reference: { name: string } | null) => {
     const pool = reference === null ? undefined : pools.get(reference.name);
-    if (pool !== undefined) checkPoolProtocol(listener.protocol, pool.protocol);
-    return listenerRow(listener, { ...place, id: randomUUID(), poolId: pool?.id ?? null });
-  });
+    if (pool !== undefined) checkPoolProtocol(protocol, pool.protocol);
+    return pool?.id ?? null;
+  };
+  const ports = new Set<string>();
+  const listenerRows = [];
+  const policyRows = [];
+  const ruleRows = [];
+  for (const { default_pool: reference, l7policies, ...listenerBody } of listeners) {
+    const listener = withoutProject(listenerBody);
+    const { protocol, protocol_port } = listener;
+    checkListener(listener, parent.vipAddresses, parent.vipSecurityGroups);
+    const port = `${layer4(protocol)} ${protocol_port}`;
+    if (ports.has(port))
+      throw conflict(`Another listener of the load balancer has port ${protocol_port} already.`);
+    ports.add(port);
+    const listenerId = randomUUID();
+    listenerRows.push(
+      listenerRow(listener, { ...place, id: listenerId, poolId: poolOf(protocol, reference) }),
+    );
 
-  return { pools: poolRows, healthMonitors: monitorRows, members: memberRows, listeners: listenerRows };
+    const policies = l7policies.map((policy) => ({ id: randomUUID(), ...policy }));
+    const order = policies.reduce<string[]>((ids, { id, position }) => movedTo(ids, id, position), []);
+    for (const { id: policyId, redirect_pool: pool, rules, ...policyBody } of policies) {
+      checkPolicyListener(protocol);
+      const policy = withoutProject(policyBody);
+      const redirect = completeRedirect({ ...policy, redirect_pool_id: poolOf(protocol, pool) });
+      const position = order.indexOf(policyId) + 1;
+      policyRows.push(
+        l7PolicyRow({ ...policy, ...redirect, position }, { ...place, id: policyId, listenerId }),
+      );
+      checkRuleCount(rules.length);
+      for (const ruleBody of rules) {
+        const rule = withoutProject(ruleBody);
+        checkRule(rule);
+        ruleRows.push(l7RuleRow(rule, { ...place, id: randomUUID(), policyId }));
+      }
+    }
+  }
+
+  return {
+    pools: poolRows,
+    healthMonitors: monitorRows,
+    members: memberRows,
+    listeners: listenerRows,
+    l7policies: policyRows,
+    l7rules: ruleRows,
+  };
 }
 
 export async function insertTree(transaction: Queryable, tree: ReturnType<typeof growTree>): Promise<void> {
@@ -111,84 +152,6 @@ export async function insertTree(transaction: Queryable, tree: ReturnType<typeof
   await insertHealthMonitors(transaction, tree.healthMonitors);
   await insertMembers(transaction, tree.members);
   await insertListeners(transaction, tree.listeners);
-}
-
-/** Everything below a load balancer, oldest first. */
-export async function loadTree(db: Queryable, loadBalancerId: string) {
-  const [listeners, pools, members, healthMonitors] = [
-    await selectListeners(db)
-      .where('load_balancer_id', '=', loadBalancerId)
-      .orderBy('created_at')
-      .orderBy('id')
-      .execute(),
-    await selectPools(db)
-      .where('load_balancer_id', '=', loadBalancerId)
-      .orderBy('created_at')
-      .orderBy('id')
-      .execute(),
-    await selectMembers(db)
-      .where('load_balancer_id', '=', loadBalancerId)
-      .orderBy('created_at')
-      .orderBy('id')
-      .execute(),
-    await selectHealthMonitors(db).where('load_balancer_id', '=', loadBalancerId).execute(),
-  ];
-  const membersOf = Map.groupBy(members, (member) => member.pool_id);
-  const monitorOf = new Map(healthMonitors.map((monitor) => [monitor.pool_id, monitor]));
-  return {
-    listeners,
-    pools: pools.map((pool) => ({
-      row: pool,
-      members: membersOf.get(pool.id) ?? [],
-      healthMonitor: monitorOf.get(pool.id),
-    })),
-  };
-}
-
-type Tree = Awaited<ReturnType<typeof loadTree>>;
-
-/** Listeners and pools as full objects: the answer to the POST of a load balancer. */
-export function presentTree({ listeners, pools }: Tree) {
-  return {
-    listeners: listeners.map(presentListener),
-    pools: pools.map(({ row, members, healthMonitor }) => ({
-      ...presentPool(row),
-      members: members.map(presentMember),
-      ...(healthMonitor && { healthmonitor: presentHealthMonitor(healthMonitor) }),
-    })),
-  };
-}
-
-/** The status tree: the pools of each listener with what is in them (contract A7). */
-export function presentStatuses(loadBalancer: StatusRow, { listeners, pools }: Tree) {
-  return {
-    loadbalancer: {
-      ...status(loadBalancer),
-      listeners: listeners.map((listener) => ({
-        ...status(listener),
-        pools: pools
-          .filter(({ row }) => row.id === listener.default_pool_id)
-          .map(({ row, members, healthMonitor }) => ({
-            ...status(row),
-            ...(healthMonitor && { health_monitor: { ...status(healthMonitor), type: healthMonitor.type } }),
-            members: members.map((member) => ({
-              ...status(member),
-              address: member.address,
-              protocol_port: member.protocol_port,
-            })),
-          })),
-      })),
-    },
-  };
-}
-
-interface StatusRow {
-  id: string;
-  name: string;
-  provisioning_status: string;
-  operating_status: string;
-}
-
-function status({ id, name, provisioning_status, operating_status }: StatusRow) {
-  return { id, name, provisioning_status, operating_status };
+  await insertL7Policies(transaction, tree.l7policies);
+  await insertL7Rules(transaction, tree.l7rules);
 }

@@ -34,14 +34,8 @@ import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathI
 import { LoadBalancerPost, LoadBalancerPut, type NewLoadBalancer } from '../schemas/load-balancer.ts';
 import { answerStats } from '../stats.ts';
 import { planVip, type Vip, withVip } from '../vip.ts';
-import {
-  collectPools,
-  growTree,
-  insertTree,
-  loadTree,
-  presentStatuses,
-  presentTree,
-} from './load-balancer-tree.ts';
+import { collectPools, growTree, insertTree } from './load-balancer-tree.ts';
+import { viewStatuses, viewTree } from './load-balancer-view.ts';
 
 export const loadBalancers: OctaviaResource<'load_balancers', LoadBalancer> = {
   title: 'Load Balancer',
@@ -64,7 +58,7 @@ export function loadBalancerRoutes(api: Api): Hono {
   routes.get('/:id/stats', (context) => answerStats(context, api.db, loadBalancers));
   routes.on('GET', ['/:id/status', '/:id/statuses'], async (context) => {
     const row = await findRow(api.db, loadBalancers, pathId(context, 'Load Balancer'));
-    return context.json({ statuses: presentStatuses(row, await loadTree(api.db, row.id)) });
+    return context.json({ statuses: await viewStatuses(api.db, row) });
   });
 
   routes.put('/:id/failover', async (context) => {
@@ -172,7 +166,7 @@ async function createLoadBalancer(api: Api, body: NewLoadBalancer) {
       });
       const row = await findRow(transaction, loadBalancers, id);
       return {
-        answer: { ...presentLoadBalancer(row), ...presentTree(await loadTree(transaction, id)) },
+        answer: { ...presentLoadBalancer(row), ...(await viewTree(transaction, id)) },
         envelope,
       };
     });

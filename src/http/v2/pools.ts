@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import type { Insertable } from 'kysely';
 import type { z } from 'zod';
+import type { ListenerProtocol } from '../../model/graph.ts';
 import { findLoadBalancerId } from '../../store/children.ts';
+import type { Queryable } from '../../store/database.ts';
 import { lockListenersOf, selectListeners, updateListener } from '../../store/listeners.ts';
 import { hasMemberSubnets } from '../../store/members.ts';
 import {
@@ -161,6 +163,25 @@ export async function lockPool(change: Change, id: string): Promise<Pool> {
     await updatePool(change.transaction, id, { provisioning_status: 'PENDING_UPDATE' });
   await lockListenersOf(change.transaction, id);
   return pool;
+}
+
+/**
+ * Check that a listener of that protocol may send its traffic to a pool.
+ * @throws Fault 404 when the load balancer has no such pool, 400 when the protocols do not fit
+ */
+export async function checkPoolOf(
+  transaction: Queryable,
+  loadBalancerId: string,
+  protocol: ListenerProtocol,
+  poolId: string,
+): Promise<void> {
+  const pool = await selectPools(transaction)
+    .where('id', '=', poolId)
+    .where('load_balancer_id', '=', loadBalancerId)
+    .where('provisioning_status', '<>', 'PENDING_DELETE')
+    .executeTakeFirst();
+  if (pool === undefined) throw notFound('Pool', poolId);
+  checkPoolProtocol(protocol, pool.protocol);
 }
 
 /** A pool is created in a load balancer, or for a listener and so in its load balancer. */
