@@ -27,7 +27,7 @@ export const settings = {
   listen: setting(
     z.string().regex(/^\S+:\d+$/),
     '127.0.0.1:9876',
-    "Octavia's port; loopback because there is no authentication yet.",
+    "Octavia's port; loopback because that is what `auth: none` needs.",
   ),
   database_url: setting(
     z.string(),
@@ -56,6 +56,62 @@ export const settings = {
     'info',
     'One line for each thing an operator may ask about.',
   ),
+
+  // Who may do what.
+  auth: setting(
+    z.enum(['none', 'keystone']),
+    'none',
+    'With `none` whoever reaches the API may do everything, so it listens on loopback only.',
+  ),
+  auth_none_anywhere: setting(
+    Flag,
+    false,
+    'Lets `auth: none` listen on any address. For closed networks only.',
+  ),
+  policy_rules: setting(
+    z.enum(['keystone', 'load-balancer', 'owner']),
+    'keystone',
+    "Roles that rules ask for: Keystone's reader, member and admin; Octavia's older load-balancer_*; none but admin.",
+  ),
+  policy_file: setting(
+    z.string(),
+    '',
+    'YAML file of oslo.policy rules that replace single ones; empty: none.',
+  ),
+  token_cache_seconds: setting(
+    Seconds,
+    15,
+    'A token is asked for again after this long, so a revoked one works no longer than that.',
+  ),
+  os_auth_url: setting(
+    z.string(),
+    '',
+    "Keystone's address. OS_AUTH_URL is read too, as for each setting os_*.",
+  ),
+  os_username: setting(
+    z.string(),
+    '',
+    "The service's own account at Keystone, with the role service or admin.",
+  ),
+  os_user_id: setting(z.string(), '', 'Instead of its name.'),
+  os_user_domain_name: setting(z.string(), '', 'Domain of the account; empty, and without an id: Default.'),
+  os_user_domain_id: setting(z.string(), '', 'Instead of its name.'),
+  os_password: setting(z.string(), '', 'Not an option of the command line: everyone may read those.'),
+  os_project_name: setting(z.string(), '', 'Project that the account works in.'),
+  os_project_id: setting(z.string(), '', 'Instead of its name.'),
+  os_project_domain_name: setting(
+    z.string(),
+    '',
+    'Domain of that project; empty, and without an id: Default.',
+  ),
+  os_project_domain_id: setting(z.string(), '', 'Instead of its name.'),
+  os_application_credential_id: setting(z.string(), '', 'Instead of user, password and project.'),
+  os_application_credential_secret: setting(
+    z.string(),
+    '',
+    'Its secret; no option of the command line either.',
+  ),
+  os_cacert: setting(z.string(), '', 'PEM file of the authorities that sign the certificate of Keystone.'),
 
   // What load balancers are made of.
   provider: setting(
@@ -226,7 +282,7 @@ export function loadConfig(
       [`option --${name.replaceAll('_', '-')}`, options[name as SettingName]],
       [`environment variable ${variable}`, environment[variable]],
       [String(path), file[name]],
-      ['environment variable DATABASE_URL', name === 'database_url' ? environment.DATABASE_URL : undefined],
+      [`environment variable ${commonVariable(name)}`, environment[commonVariable(name) ?? '']],
     ];
     const [source, value] = sources.find(([, given]) => given !== undefined) ?? ['default', fallback];
     const parsed = schema.safeParse(value);
@@ -236,6 +292,14 @@ export function loadConfig(
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return config as Config;
 }
+
+/** The variable by which everybody else knows a setting. */
+function commonVariable(name: string): string | undefined {
+  return name === 'database_url' || name.startsWith('os_') ? name.toUpperCase() : undefined;
+}
+
+/** Settings that are never given as arguments of a process, which everyone may read. */
+export const secretSettings: SettingName[] = ['os_password', 'os_application_credential_secret'];
 
 function readFile(path: string): Record<string, unknown> {
   let parsed: unknown;

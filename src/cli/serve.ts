@@ -13,6 +13,7 @@ export const command: Command = {
     'nats_url',
     'listen',
     'roles',
+    'auth',
     'provider',
     'node_id',
     'data_dir',

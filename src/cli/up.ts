@@ -1,20 +1,21 @@
-import { type Config, type SettingName, settings } from '../config.ts';
+import { type Config, type SettingName, secretSettings, settings } from '../config.ts';
 import { TerminalError } from '../model/errors.ts';
 import type { Command } from './command.ts';
+import { checkAccess } from './serve/access.ts';
 import { aborted, terminationSignal } from './termination.ts';
 import { lockDataDirectory } from './up/data-directory.ts';
 import { settleSettings } from './up/recorded-settings.ts';
 import { supervise } from './up/supervisor.ts';
 
-/** `up` gives these to each of its controllers. */
-const ownSettings: SettingName[] = ['roles'];
+/** No options: `up` gives the roles to each of its controllers, and secrets are nobody's arguments. */
+const noOptions: SettingName[] = ['roles', ...secretSettings];
 
 export const command: Command = {
   description:
     'Runs a private PostgreSQL and nats-server, applies migrations, and runs controllers with the REST API, until it is\n' +
     'interrupted. Prints `ready URL` on standard output once the API answers. Its data stays in --data-dir for the next\n' +
     'time, and its load balancers go on carrying traffic in between; `amphorae down` removes them.',
-  settings: (Object.keys(settings) as SettingName[]).filter((name) => !ownSettings.includes(name)),
+  settings: (Object.keys(settings) as SettingName[]).filter((name) => !noOptions.includes(name)),
   async run({ config }) {
     await runUp(config, terminationSignal(), (url) => process.stdout.write(`ready ${url}\n`));
     return 0;
@@ -34,6 +35,7 @@ export async function runUp(
   const lock = await lockDataDirectory(wanted.data_dir);
   try {
     const config = settleSettings(wanted, say);
+    checkAccess(config);
     if (config.provider === 'netns' && process.getuid?.() !== 0) {
       throw new TerminalError(
         'not_root',

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { MiddlewareHandler } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import { text } from './attributes.ts';
 import { Fault, invalidInput } from './fault.ts';
 
@@ -16,22 +16,27 @@ export const OPERATOR_HEADER = 'x-amphorae-operator';
 const OperatorName = text(255);
 
 /**
- * Lets administrators pass and nobody else; the only place that decides it. There is no authentication yet: whoever calls
- * from this host is an administrator, and is called what the client says.
+ * Says who asks. Where there is authentication, policy has decided by now that it is an administrator. Where there is none,
+ * whoever calls from this host is one, and is called what the client says.
  */
 export const adminOnly: MiddlewareHandler<AdminEnv> = async (context, next) => {
+  const { name, subject } = context.get('caller');
+  context.set('operator', subject === undefined ? unauthenticatedOperator(context) : name);
+  await next();
+};
+
+function unauthenticatedOperator(context: Context): string {
   if (!fromThisHost(context.env)) {
     throw new Fault(
       403,
-      'Only administrators may do this, and until there is authentication only from the same host.',
+      'Only administrators may do this, and without authentication only from the same host.',
     );
   }
   const name = OperatorName.safeParse(context.req.header(OPERATOR_HEADER) ?? 'unknown');
   if (!name.success)
     throw invalidInput(OPERATOR_HEADER, null, 'Value should be a name of at most 255 characters.');
-  context.set('operator', name.data);
-  await next();
-};
+  return name.data;
+}
 
 /** Both ends of the connection have the same address; a call within the process has no connection. */
 function fromThisHost(env: unknown): boolean {

@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import type { NetworkAdmin } from '../providers/netns/networks.ts';
 import type { Network } from '../providers/network.ts';
 import type { Db } from '../store/database.ts';
+import type { Access } from './auth/authenticate.ts';
 
 /** What the handlers work with. */
 export interface Api {
@@ -15,6 +16,8 @@ export interface Api {
   /** Makes networks, with providers that have none of their own (netns). */
   networks?: NetworkAdmin | undefined;
   config: Pick<Config, 'api_mutations' | 'default_project' | 'default_topology' | 'enabled_providers'>;
+  /** Who may; absent: everybody may do everything. */
+  access?: Access | undefined;
   log: Logger;
 }
 

@@ -2,6 +2,8 @@ import { type Context, Hono, type MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { sql } from 'kysely';
 import type { Api } from './api.ts';
+import { authenticate } from './auth/authenticate.ts';
+import { guarded } from './auth/guard.ts';
 import { BODY_LIMIT } from './body.ts';
 import { discoveryRoutes } from './discovery.ts';
 import { Fault, faultBody, toFault } from './fault.ts';
@@ -35,20 +37,24 @@ export function createApi(api: Api): Hono {
   app.onError((error, context) => answerFault(api, context, error));
   app.notFound((context) => answerFault(api, context, missingRoute(app, context)));
 
+  app.use(authenticate(api));
   app.get('/healthcheck', (context) => healthcheck(api, context));
   app.get('/load-balancer/healthcheck', (context) => healthcheck(api, context));
   app.use(acceptJson, onlyKnownMethods, bodyLimit({ maxSize: BODY_LIMIT, onError: tooLarge }));
   app.route('/', discoveryRoutes());
   app.route('/load-balancer', discoveryRoutes());
 
-  const resources = resourceRoutes(api);
+  const resources = guarded(api, '/lbaas', resourceRoutes(api));
+  const others = {
+    '/octavia/amphorae': guarded(api, '/octavia/amphorae', amphoraRoutes(api)),
+    '/amphorae/networks': guarded(api, '/amphorae/networks', networkRoutes(api)),
+    '/amphorae/actors': guarded(api, '/amphorae/actors', actorRoutes(api)),
+  };
   for (const version of ['/v2', '/v2.0']) {
     for (const base of [version, `${version}/lbaas`])
       app.get(base, (context) => context.json('v2')).route(base, resources);
     app.get(`${version}/octavia`, (context) => context.json('v2'));
-    app.route(`${version}/octavia/amphorae`, amphoraRoutes(api));
-    app.route(`${version}/amphorae/networks`, networkRoutes(api));
-    app.route(`${version}/amphorae/actors`, actorRoutes(api));
+    for (const [base, routes] of Object.entries(others)) app.route(`${version}${base}`, routes);
   }
   return app;
 }

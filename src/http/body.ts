@@ -2,6 +2,12 @@ import type { Context } from 'hono';
 import { z } from 'zod';
 import { badRequest, Fault, invalidInput } from './fault.ts';
 
+declare module 'hono' {
+  interface ContextVariableMap {
+    body: { value: unknown } | undefined;
+  }
+}
+
 /** Largest request body, in bytes: a load balancer with some 5,000 members in one POST. */
 export const BODY_LIMIT = 1_048_576;
 
@@ -17,10 +23,29 @@ export async function readBody<T extends z.ZodType>(
   checkContentType(context.req.header('content-type'));
   const parsed = z
     .strictObject({ [root]: schema })
-    .safeParse(parseJson(await context.req.text()), { reportInput: true });
+    .safeParse(await parsedBody(context), { reportInput: true });
   if (parsed.success) return parsed.data[root] as z.output<T>;
   const [issue] = parsed.error.issues;
   throw issue ? toInvalidInput(issue, root) : badRequest('Invalid request body.');
+}
+
+/** The parsed body for whoever has to look at it before it is checked; undefined where it is not JSON. */
+export async function peekBody(context: Context): Promise<unknown> {
+  try {
+    return await parsedBody(context);
+  } catch (error) {
+    if (error instanceof Fault) return undefined;
+    throw error;
+  }
+}
+
+/** Parsed once: what was looked at is what is done. */
+async function parsedBody(context: Context): Promise<unknown> {
+  const known = context.get('body');
+  if (known !== undefined) return known.value;
+  const value = parseJson(await context.req.text());
+  context.set('body', { value });
+  return value;
 }
 
 function checkContentType(header: string | undefined): void {

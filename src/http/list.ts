@@ -85,6 +85,11 @@ export function pageLinks(
   return links;
 }
 
+/** Whether a parameter of the query says yes, in any of the ways that clients have for it. */
+export function queryFlag(context: Context, name: string): boolean {
+  return /^(true|1|yes|on|t|y)$/i.test(context.req.query(name) ?? '');
+}
+
 /** Keep only the attributes that `fields` names; all of them when it is absent. */
 export function selectFields(context: Context, object: Record<string, unknown>): Record<string, unknown> {
   const fields = context.req.queries('fields');

@@ -87,7 +87,13 @@ export async function answerList<T extends keyof Database, Row extends { id: str
   const request = parseListQuery(context, attributes);
   let rows: Row[];
   try {
-    rows = await listPage(narrow(resource.select(db)), attributes, ['created_at', 'id'], request);
+    const scope = context.get('projectScope');
+    const query = narrow(resource.select(db));
+    const visible =
+      scope === undefined || attributes.project_id === undefined
+        ? query
+        : query.where(equals(attributes.project_id, scope));
+    rows = await listPage(visible, attributes, ['created_at', 'id'], request);
   } catch (error) {
     if (error instanceof UnknownMarkerError) throw badRequest(`Unknown marker '${error.message}'.`);
     throw error;

@@ -30,8 +30,9 @@ const layers: Record<string, Layer> = {
   },
   'src/http': {
     layers: ['src/store', 'src/actors', 'src/model', 'src/amphora-api', 'src/secrets'],
-    typesOf: ['src/providers', 'src/machines', 'src/config.ts'],
+    typesOf: ['src/providers', 'src/machines', 'src/keystone', 'src/config.ts'],
   },
+  'src/keystone': { layers: ['src/model'], packages: ['undici', 'zod'] },
   'src/config.ts': { layers: [] },
   'src/cli': {
     layers: [
@@ -40,6 +41,7 @@ const layers: Record<string, Layer> = {
         'src/amphora-api',
         'src/effects',
         'src/http',
+        'src/keystone',
         'src/machines',
         'src/model',
         'src/providers',

@@ -16,6 +16,7 @@ import { StatusPublisher } from '../../status/publisher.ts';
 import { StatusStream } from '../../status/stream.ts';
 import { openDatabase } from '../../store/database.ts';
 import { compileRowChanges } from '../../store/row-changes.ts';
+import { checkAccess, openAccess } from './access.ts';
 import { AnnouncingMailbox, AnnouncingStore } from './announcing.ts';
 import { keepHouse } from './housekeeping.ts';
 import { connectNats } from './nats.ts';
@@ -87,12 +88,16 @@ export async function createController(config: Config, log: Logger): Promise<Con
 
     let url: string | undefined;
     if (config.roles.includes('api')) {
+      checkAccess(config);
+      const { access, close: closeAccess } = await openAccess(config, log);
+      closers.push(closeAccess);
       const api = createApi({
         db: database.db,
         mailbox: new AnnouncingMailbox(bus, announce),
         network: provider.network,
         networks,
         config,
+        access,
         log,
       });
       const server = await serveApi(api, config.listen);

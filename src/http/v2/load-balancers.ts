@@ -28,6 +28,7 @@ import {
 } from '../change.ts';
 import { failOverLoadBalancer } from '../failover.ts';
 import { badRequest, conflict, Fault, invalidInput } from '../fault.ts';
+import { queryFlag } from '../list.ts';
 import { findMemberNetworks, VnicTypes } from '../member-placement.ts';
 import { presentCommon } from '../present.ts';
 import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
@@ -68,7 +69,10 @@ export function loadBalancerRoutes(api: Api): Hono {
 
   routes.post('/', async (context) => {
     const body = await readBody(context, 'loadbalancer', LoadBalancerPost);
-    return context.json({ loadbalancer: await createLoadBalancer(api, body) }, 201);
+    return context.json(
+      { loadbalancer: await createLoadBalancer(api, body, context.get('caller').projectId) },
+      201,
+    );
   });
 
   routes.put('/:id', async (context) => {
@@ -92,7 +96,7 @@ export function loadBalancerRoutes(api: Api): Hono {
 
   routes.delete('/:id', async (context) => {
     const id = pathId(context, 'Load Balancer');
-    const cascade = /^(true|1|yes|on|t|y)$/i.test(context.req.query('cascade') ?? '');
+    const cascade = queryFlag(context, 'cascade');
     await deleteLoadBalancer(api, id, async (transaction) => {
       if (cascade || !(await hasChildren(transaction, id))) return;
       throw badRequest(
@@ -106,10 +110,10 @@ export function loadBalancerRoutes(api: Api): Hono {
 }
 
 /** `POST /loadbalancers`, in the order of contract A7: the first check that fails decides the answer. */
-async function createLoadBalancer(api: Api, body: NewLoadBalancer) {
+async function createLoadBalancer(api: Api, body: NewLoadBalancer, callersProject: string) {
   const { network, config } = api;
   const id = randomUUID();
-  const projectId = body.project_id ?? body.tenant_id ?? config.default_project;
+  const projectId = body.project_id ?? body.tenant_id ?? callersProject;
   checkVipOptions(body);
   const pools = collectPools(body);
   const plan = await planVip(network, body);

@@ -6,6 +6,7 @@ import type { Api } from '../api.ts';
 import { readBody } from '../body.ts';
 import { changeBelow, toDelete, toUpdate } from '../change.ts';
 import { conflict, immutable, invalidInput } from '../fault.ts';
+import { queryFlag } from '../list.ts';
 import { findMemberNetworks, loadVnicTypes, memberRow } from '../member-placement.ts';
 import { pathId } from '../resource.ts';
 import { MemberBatch, type MemberBatchItem } from '../schemas/member.ts';
@@ -19,7 +20,7 @@ type Item = z.output<typeof MemberBatchItem>;
  */
 export async function replaceMembers(api: Api, context: Context): Promise<Response> {
   const poolId = pathId(context, 'Pool', 'poolId');
-  const additive = /^(true|1|yes|on)$/i.test(context.req.query('additive_only') ?? '');
+  const additive = queryFlag(context, 'additive_only');
   const items = await readBody(context, 'members', MemberBatch);
   const networks = await findMemberNetworks(api.network, items);
   await changeBelow(api, { table: 'pools', title: 'Pool', id: poolId }, async (change) => {

@@ -1,0 +1,105 @@
+import { readFileSync } from 'node:fs';
+import { BlockList, isIP } from 'node:net';
+import type { Logger } from 'pino';
+import type { Config } from '../../config.ts';
+import type { Access } from '../../http/auth/authenticate.ts';
+import { Policy } from '../../http/auth/policy.ts';
+import { TokenCache } from '../../http/auth/token-cache.ts';
+import { Keystone, type NamedIn, type ServiceAccount } from '../../keystone/client.ts';
+import { TerminalError, TransientError } from '../../model/errors.ts';
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+
+/**
+ * Refuse settings under which everybody, or nobody, could use the API.
+ * @throws TerminalError `open_to_everybody`, `not_configured`, `policy_file`
+ */
+export function checkAccess(config: Config): void {
+  if (config.auth === 'none') {
+    if (config.auth_none_anywhere || isLoopback(config.listen)) return;
+    throw new TerminalError(
+      'open_to_everybody',
+      `without authentication, everyone who reaches ${config.listen} could do everything: ` +
+        'set auth to keystone, listen on 127.0.0.1, or say auth_none_anywhere if that is what you want',
+    );
+  }
+  serviceAccount(config);
+  openPolicy(config);
+}
+
+/** Who may use the API of a process; `access` is undefined where everybody may. */
+export async function openAccess(
+  config: Config,
+  log: Logger,
+): Promise<{ access: Access | undefined; close(): Promise<void> }> {
+  if (config.auth === 'none') return { access: undefined, close: async () => {} };
+  const policy = openPolicy(config);
+  if (policy.unused.length > 0)
+    log.warn({ rules: policy.unused }, 'the policy file has rules that nothing uses');
+  const keystone = new Keystone(serviceAccount(config));
+  // Wrong credentials are found now; a Keystone that is away may come back.
+  await keystone.token().catch(async (error) => {
+    if (error instanceof TransientError) return log.warn({ err: error }, 'starting without Keystone');
+    await keystone.close();
+    throw error;
+  });
+  const cache = new TokenCache((token) => keystone.validate(token), config.token_cache_seconds * 1000);
+  return {
+    access: { keystoneUrl: keystone.url, subject: (token) => cache.subject(token), policy },
+    close: () => keystone.close(),
+  };
+}
+
+function openPolicy({ policy_rules: set, policy_file: path }: Config): Policy {
+  return new Policy(set, path ? { path, text: readText(path, 'policy_file') } : undefined);
+}
+
+/** The service's own account, from the settings os_*. @throws TerminalError `not_configured` */
+export function serviceAccount(config: Config): ServiceAccount {
+  const missing = (what: string) =>
+    new TerminalError(
+      'not_configured',
+      `auth keystone needs ${what}: set it, or source the account's openrc`,
+    );
+  if (!config.os_auth_url) throw missing('OS_AUTH_URL');
+  const place = {
+    authUrl: config.os_auth_url,
+    ca: config.os_cacert ? readText(config.os_cacert, 'not_configured') : undefined,
+  };
+  const { os_application_credential_id: id, os_application_credential_secret: secret } = config;
+  if (id && secret) return { ...place, method: { applicationCredential: { id, secret } } };
+
+  const { os_user_id, os_username, os_password: password, os_project_id, os_project_name } = config;
+  if (!os_user_id && !os_username) throw missing('OS_USERNAME');
+  if (!password) throw missing('OS_PASSWORD');
+  if (!os_project_id && !os_project_name) throw missing('OS_PROJECT_NAME');
+  const user = named(os_user_id, os_username, config.os_user_domain_id, config.os_user_domain_name);
+  const project = named(
+    os_project_id,
+    os_project_name,
+    config.os_project_domain_id,
+    config.os_project_domain_name,
+  );
+  return { ...place, method: { password: { user, password, project } } };
+}
+
+function named(id: string, name: string, domainId: string, domainName: string): NamedIn {
+  if (id) return { id };
+  return { name, domain: domainId ? { id: domainId } : { name: domainName || 'Default' } };
+}
+
+function readText(path: string, code: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new TerminalError(code, `cannot read ${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function isLoopback(listen: string): boolean {
+  const host = listen.slice(0, listen.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  const family = isIP(host);
+  return host === 'localhost' || (family !== 0 && loopback.check(host, family === 6 ? 'ipv6' : 'ipv4'));
+}

@@ -1,0 +1,62 @@
+import type { MiddlewareHandler } from 'hono';
+import type { TokenSubject } from '../../keystone/client.ts';
+import { AmphoraeError } from '../../model/errors.ts';
+import type { Api } from '../api.ts';
+import { Fault } from '../fault.ts';
+import { type Caller, callerOf } from './caller.ts';
+import type { Policy } from './policy.ts';
+
+/** How requests are told apart: by Keystone's tokens. */
+export interface Access {
+  /** Where clients get a token. */
+  keystoneUrl: string;
+  /** Whom a token stands for; undefined when it is not valid. */
+  subject(token: string): Promise<TokenSubject | undefined>;
+  policy: Policy;
+}
+
+/** What anybody may read (contract A1). */
+const PUBLIC = new Set([
+  '/',
+  '/load-balancer',
+  '/healthcheck',
+  '/load-balancer/healthcheck',
+  '/openapi.json',
+  '/docs',
+]);
+
+/** Longest token that is looked at; Keystone's are below 300 characters, PKI tokens were 8 KiB. */
+const TOKEN_LIMIT = 8192;
+
+/** Finds out who asks. Without authentication that is always the same one, and everything is allowed. */
+export function authenticate({ access, config, log }: Api): MiddlewareHandler {
+  const anyone: Caller = { name: 'unknown', projectId: config.default_project, subject: undefined };
+  return async (context, next) => {
+    if (access === undefined) context.set('caller', anyone);
+    else if (!PUBLIC.has(context.req.path)) {
+      const subject = await askKeystone(access, context.req.header('x-auth-token')).catch((error) => {
+        if (!(error instanceof AmphoraeError)) throw error;
+        log.error({ err: error }, 'a token could not be checked');
+        throw new Fault(503, 'The identity service cannot check tokens at the moment. Try again later.');
+      });
+      if (subject === undefined) throw unauthorized(access);
+      const caller = callerOf(subject, access.policy);
+      if (caller === undefined) {
+        throw new Fault(403, 'The token is for no project: get one that is scoped to a project.');
+      }
+      context.set('caller', caller);
+    }
+    await next();
+  };
+}
+
+async function askKeystone(access: Access, token: string | undefined): Promise<TokenSubject | undefined> {
+  if (token === undefined || token.length > TOKEN_LIMIT || !/^[\x21-\x7e]+$/.test(token)) return undefined;
+  return access.subject(token);
+}
+
+function unauthorized({ keystoneUrl }: Access): Fault {
+  return new Fault(401, 'The request you have made requires authentication.', {
+    'WWW-Authenticate': `Keystone uri="${keystoneUrl}"`,
+  });
+}
