@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { createApp, type Route } from './app.ts';
@@ -8,6 +9,7 @@ import { EpochFence } from './epoch.ts';
 import { Haproxies } from './haproxy/haproxies.ts';
 import { Interfaces } from './interfaces/interfaces.ts';
 import { KernelInterfaces } from './interfaces/kernel.ts';
+import { Health } from './keepalived/health.ts';
 import { Keepalived } from './keepalived/keepalived.ts';
 import { Namespace } from './namespace.ts';
 import { Firewall } from './nftables/firewall.ts';
@@ -52,7 +54,14 @@ export async function runAgent(settings: AgentSettings): Promise<Agent> {
   const haproxies = new Haproxies({ namespace, settings, log });
   const keepalived = new Keepalived({ namespace, settings, log });
   const certificates = new Certificates(settings.run_dir, settings.state_dir);
-  await Promise.all([haproxies.resume(), keepalived.resume()]);
+  const health = new Health({
+    path: join(settings.state_dir, 'vrrp/health'),
+    serves: () => haproxies.serve(),
+    log,
+  });
+  await haproxies.resume();
+  if (settings.topology === 'ACTIVE_STANDBY') await health.start();
+  await keepalived.resume();
 
   const routes: Route[] = [
     ['GET', '/', (context) => context.json({ api_version: '1.0' })],
@@ -74,6 +83,7 @@ export async function runAgent(settings: AgentSettings): Promise<Agent> {
     port: server.port,
     async close() {
       await server.close();
+      health.stop();
       haproxies.release();
       keepalived.release();
     },

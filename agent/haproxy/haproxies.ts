@@ -49,6 +49,12 @@ export class Haproxies {
     return [...this.#instances.values()].filter(({ running }) => running).length;
   }
 
+  /** Whether each haproxy that is meant to run answers. */
+  async serve(): Promise<boolean> {
+    const answers = await Promise.all([...this.#instances.values()].map((instance) => instance.serves()));
+    return answers.every(Boolean);
+  }
+
   async listeners(): Promise<ListenerStatus[]> {
     const perInstance = [...this.#instances.values()].map(async (instance) => {
       const status: ListenerStatus['status'] = instance.running ? 'ACTIVE' : 'OFFLINE';

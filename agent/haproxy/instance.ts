@@ -19,6 +19,7 @@ export interface HaproxyParts {
 }
 
 const RELOAD_DEADLINE_MS = 15_000;
+const ANSWER_DEADLINE_MS = 1_000;
 
 /**
  * The haproxy of one load balancer (contract D2, D3): a master that keeps its process id, and workers that it
@@ -134,6 +135,12 @@ export class HaproxyInstance {
       await rm(this.#directory, { recursive: true, force: true });
       await rm(this.#statsSocket, { force: true });
     });
+  }
+
+  /** Whether its worker answers; true also when it is not meant to run. */
+  async serves(): Promise<boolean> {
+    if ((await readOptional(this.#running)) === undefined) return true;
+    return Boolean(await this.#master.tryAsk('@1 show info', ANSWER_DEADLINE_MS));
   }
 
   release(): void {

@@ -20,12 +20,12 @@ export class MasterSocket {
   }
 
   /** The answer to a command of the master; `@!PID` in front asks that worker. */
-  ask(command: string): Promise<string> {
+  ask(command: string, deadlineMs = DEADLINE_MS): Promise<string> {
     return new Promise((resolve, reject) => {
       let answer = '';
       const socket = connect(this.#path);
       socket.setEncoding('utf8');
-      socket.setTimeout(DEADLINE_MS, () => socket.destroy(new Error('haproxy does not answer')));
+      socket.setTimeout(deadlineMs, () => socket.destroy(new Error('haproxy does not answer')));
       socket.on('data', (chunk) => {
         answer += chunk;
       });
@@ -37,8 +37,8 @@ export class MasterSocket {
   }
 
   /** As `ask`, but undefined while nobody answers, as happens during a start or reload. */
-  async tryAsk(command: string): Promise<string | undefined> {
-    return this.ask(command).catch(() => undefined);
+  async tryAsk(command: string, deadlineMs?: number): Promise<string | undefined> {
+    return this.ask(command, deadlineMs).catch(() => undefined);
   }
 
   async processes(): Promise<HaproxyProcesses | undefined> {

@@ -48,8 +48,8 @@ type Reach = {
 };
 
 /**
- * What the kernel is told about an interface (contract D4). In ACTIVE_STANDBY the VIPs, and the routes and rules
- * that lead back from them, are keepalived's.
+ * What the kernel is told about an interface (contract D4). In ACTIVE_STANDBY the VIPs are keepalived's; the routes and rules
+ * that lead back from them are there all the time, so that nothing but addresses has to move.
  */
 export function planInterface(record: InterfaceRecord, topology: AgentSettings['topology']): InterfacePlan {
   const plan: InterfacePlan = { addresses: [], routes: [], rules: [] };
@@ -79,18 +79,18 @@ function planVip(vip: NonNullable<InterfaceRecord['vip']>, topology: string, pla
       base && contains(subnet, parseAddress(base.address)) ? [] : [{ destination: formatNetwork(subnet) }];
     plan.routes.push(...onLink.map((route) => ({ ...route, table: MAIN_TABLE })));
     plan.routes.push(...gatewayRoute(reach, MAIN_TABLE), ...hostRoutes(reach, MAIN_TABLE));
-    if (topology !== 'SINGLE') continue;
-
     // One table for each VIP, the contract's table 1 for the first: their subnets may have different gateways.
     const table = index + 1;
-    plan.addresses.push({ address, prefix: BITS[family], family, virtual: true });
+    const held = topology === 'SINGLE';
+    if (held) plan.addresses.push({ address, prefix: BITS[family], family, virtual: true });
     plan.rules.push({ source: address, family, table });
     plan.routes.push(
       ...[
         { destination: formatNetwork(subnet), table },
         ...gatewayRoute(reach, table),
         ...hostRoutes(reach, table),
-      ].map((route) => ({ ...route, source: address })),
+        // The kernel takes no source that it does not have.
+      ].map((route) => (held ? { ...route, source: address } : route)),
     );
   }
 }

@@ -24,6 +24,8 @@ export class Keepalived {
   readonly #vrrpPid: string;
   readonly #daemon: Daemon;
   readonly #serial = new Serial();
+  /** What the running process read last; unknown when an earlier agent started it. */
+  #inForce: { config: string | undefined; pid: number | undefined } | undefined;
 
   constructor(parts: KeepalivedParts) {
     const { namespace, settings, log } = parts;
@@ -60,6 +62,7 @@ export class Keepalived {
   upload(config: string): Promise<void> {
     return this.#serial.run(async () => {
       const { namespace, settings } = this.#parts;
+      if (config === (await readOptional(this.#config))) return;
       await mkdir(this.#directory, { recursive: true, mode: 0o755 });
       const candidate = `${this.#config}.new`;
       await writeAtomically(candidate, config);
@@ -77,11 +80,15 @@ export class Keepalived {
   /** Start it, or let it read its configuration again when it runs (contract D2). */
   reload(): Promise<void> {
     return this.#serial.run(async () => {
-      if ((await readOptional(this.#config)) === undefined) {
+      const config = await readOptional(this.#config);
+      if (config === undefined) {
         throw new AgentError(400, 'Invalid request', { details: 'upload a keepalived configuration first' });
       }
-      if (await this.#adopt()) this.#daemon.signal('SIGHUP');
-      else await this.#start();
+      if (!(await this.#adopt())) await this.#start();
+      else if (this.#inForce?.config !== config || this.#inForce.pid !== this.#daemon.pid) {
+        this.#daemon.signal('SIGHUP');
+      }
+      this.#inForce = { config, pid: this.#daemon.pid };
     });
   }
 
@@ -90,6 +97,10 @@ export class Keepalived {
       await this.#adopt();
       await this.#daemon.stop();
     });
+  }
+
+  get running(): boolean {
+    return this.#daemon.running;
   }
 
   release(): void {

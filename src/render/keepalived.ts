@@ -1,13 +1,23 @@
-import { createHash } from 'node:crypto';
-import type { AmphoraNode, LoadBalancerGraph, Vip } from '../model/graph.ts';
+import type { AmphoraNode, LoadBalancerGraph } from '../model/graph.ts';
 import { vipAddresses } from './desired.ts';
 
 /** The interface in an amphora that carries the VIP (contract D4). */
 const VIP_INTERFACE = 'eth1';
 
 /**
+ * Seconds between two advertisements. The peer takes over after three of them and its skew of at most one, so that clients
+ * miss the VIP for less than a second; the contract's one second means three to four. Only VRRP version 3 takes fractions.
+ */
+const ADVERTISEMENT_INTERVAL = 0.2;
+
+/** Where the agent says whether haproxy serves: 0, or anything else, which makes keepalived give the VIPs away. */
+const HEALTH_FILE = '/var/lib/octavia/vrrp/health';
+
+/**
  * keepalived's configuration of one amphora of an ACTIVE_STANDBY pair (contract E5); undefined for SINGLE. Peers are
- * unicast and no virtual MAC is used: an untrusted VF may not change its address.
+ * unicast and no virtual MAC is used: an untrusted VF may not change its address. VRRP version 3 knows no passwords; the
+ * firewall admits it from the peers only. VIPs of the other address family move along as excluded ones. Routes and rules for
+ * the VIPs are the agent's, and there all the time.
  */
 export function renderKeepalived(graph: LoadBalancerGraph, amphora: AmphoraNode): string | undefined {
   if (graph.topology !== 'ACTIVE_STANDBY' || amphora.vrrpIp === null) return undefined;
@@ -22,8 +32,16 @@ export function renderKeepalived(graph: LoadBalancerGraph, amphora: AmphoraNode)
     // Without it keepalived asks the name service who it is, and waits for the answer before it reads on.
     'global_defs {',
     `    router_id ${amphora.id}`,
+    // A busy host must not keep it from its advertisements.
+    '    vrrp_priority -20',
     '}',
-    'vrrp_instance '.concat(graph.id.replaceAll('-', ''), ' {'),
+    'track_file haproxy {',
+    `    file "${HEALTH_FILE}"`,
+    '    weight 0',
+    '    init_file 0',
+    '}',
+    `vrrp_instance ${graph.id.replaceAll('-', '')} {`,
+    '    version 3',
     '    state BACKUP',
     `    interface ${VIP_INTERFACE}`,
     '    virtual_router_id 1',
@@ -32,11 +50,8 @@ export function renderKeepalived(graph: LoadBalancerGraph, amphora: AmphoraNode)
     '    accept',
     '    garp_master_refresh 5',
     '    garp_master_refresh_repeat 2',
-    '    advert_int 1',
-    '    authentication {',
-    '        auth_type PASS',
-    `        auth_pass ${vrrpSecret(graph.vip)}`,
-    '    }',
+    `    advert_int ${ADVERTISEMENT_INTERVAL}`,
+    ...block('track_file', ['haproxy']),
     `    unicast_src_ip ${amphora.vrrpIp}`,
     ...block('unicast_peer', peers),
     ...block('virtual_ipaddress', own.map(withPrefix)),
@@ -55,15 +70,4 @@ function withPrefix(address: string): string {
 
 function familyOf(address: string): 4 | 6 {
   return address.includes(':') ? 6 : 4;
-}
-
-/**
- * Keeps two load balancers on one network apart by mistake, not by malice: VRRP sends it in clear. Both amphorae derive
- * the same one from the VIP's port.
- */
-function vrrpSecret({ portId, address }: Vip): string {
-  return createHash('sha256')
-    .update(portId ?? address)
-    .digest('hex')
-    .slice(0, 7);
 }
