@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { hostLinkOf, killAmphora, Pair, setLink, signal } from '../test/support/pair.ts';
 import { startStand } from '../test/support/stand.ts';
 
@@ -7,6 +8,8 @@ import { startStand } from '../test/support/stand.ts';
  * take over at the earliest (two advertisements) and must have at the latest (three and its skew).
  */
 const rounds = Number(process.argv[2] ?? 5);
+/** One misfortune at a time: an amphora that has only just come back listens for a while before it takes anything. */
+const REST_MS = 2_000;
 
 const strikes: Record<string, (holder: string) => () => void> = {
   'keepalived killed': (holder) => () => signal(holder, 'KILL', 'keepalived'),
@@ -36,10 +39,12 @@ try {
   let pair = await create();
   for (let round = 0; round < rounds; round += 1) {
     for (const [what, prepare] of Object.entries(strikes)) {
+      await sleep(REST_MS);
       note(what, await pair.gapsWhen(prepare(await pair.holder())));
       restore();
       restore = () => {};
     }
+    await sleep(REST_MS);
     note('amphora killed', await pair.gapsWhen(killAmphora));
     await stand.remove(pair.id);
     if (round + 1 < rounds) pair = await create();
