@@ -1,5 +1,5 @@
-import type { SecurityGroup } from '../../src/amphora-api/security-group.ts';
-import { type Family, formatAddress, parseAddress } from '../ip-address.ts';
+import type { ListenerRule, MemberEndpoint, SecurityGroup } from '../../src/amphora-api/security-group.ts';
+import { BITS, type Family, formatAddress, parseAddress } from '../ip-address.ts';
 import { type CidrSet, isWholeFamily, uniteCidrs } from './cidr-set.ts';
 import * as nft from './statements.ts';
 
@@ -11,8 +11,17 @@ export interface FirewallInterface {
   roles: readonly InterfaceRole[];
 }
 
+/** What an amphora lets in: a security group as it came, or what an Octavia controller's interface rules mean. */
+export interface Admission extends Omit<SecurityGroup, 'members'> {
+  /** Addresses or CIDRs. */
+  vrrp_peers: string[];
+  /** `unknown`: whoever answers what this amphora has begun. */
+  members: MemberEndpoint[] | 'unknown';
+}
+
 /** The content of table `inet amphora`. */
 export interface Ruleset {
+  counters: { name: string }[];
   sets: NftSet[];
   chains: NftChain[];
   /** Verdict map from protocol . port to a listener's chain. */
@@ -29,78 +38,170 @@ export interface NftSet {
 export interface NftChain {
   name: string;
   /** Base chains only: where packets come in, and what happens to those that no rule decides. */
-  base?: { hook: 'prerouting' | 'input' | 'output'; prio: number; policy: 'accept' | 'drop' };
+  base?: {
+    type: 'filter' | 'nat';
+    hook: 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
+    prio: number;
+    policy: 'accept' | 'drop';
+  };
   rules: nft.Rule[];
 }
 
 /** Nothing is admitted: what an amphora starts with. */
 export const CLOSED: SecurityGroup = { revision: 0, vips: [], rules: [], vrrp_peers: [], members: [] };
 
-/** Whether a controller made the group; its revisions begin with 1. */
-export function isOpen({ revision }: SecurityGroup): boolean {
+/** Whether a controller made it; revisions begin with 1. */
+export function isOpen({ revision }: Pick<Admission, 'revision'>): boolean {
   return revision > CLOSED.revision;
 }
 
 /** Name of the verdict map. */
 export const LISTENERS = 'listeners';
 
+/** Counter of what was for no listener. */
+export const DROPPED = 'dropped';
+
+/** The counters of a listener's chain. */
+export const acceptedBy = (chain: string) => `${chain}-accepted`;
+export const droppedBy = (chain: string) => `${chain}-dropped`;
+
 const VRRP_PROTOCOL = 112;
 /** Port on which haproxy peers exchange stick tables (contract E1). */
 const PEER_PORT = 1025;
 const FAMILIES = [4, 6] as const;
+const EVERYONE = ['0.0.0.0/0', '::/0'];
+/** Priority raw comes before connection tracking, which then lets every packet be that is marked `notrack`. */
+const RAW = -300;
+const SOURCE_NAT = 100;
+/** Linux's default net.ipv4.ip_local_port_range: from there this amphora begins connections. */
+const EPHEMERAL_PORTS = nft.range(32_768, 60_999);
+/** LVS takes over the client's port where it is free. */
+const UNPRIVILEGED_PORTS = nft.range(1_024, 65_535);
+
+/** On a packet that prerouting has accepted. */
+const ADMITTED = 1;
+const admit: nft.Statement[] = [nft.setMeta('mark', ADMITTED), nft.accept];
+const admitted = nft.equals(nft.meta('mark'), ADMITTED);
+const fromLoopback = nft.equals(nft.meta('iifname'), 'lo');
+
+interface RulesetOptions {
+  /** Trace at most so many dropped packets a second, for whoever listens; none by default. */
+  tracedPerSecond?: number | undefined;
+}
 
 /**
  * The whole firewall of an amphora. Pure.
  *
- * Stateless: nothing is tracked and no rule asks for a connection's state. What the amphora itself begins
- * (members, peers) is admitted back by its source and by not opening a TCP connection. IPv4 and IPv6 are equal.
+ * Prerouting decides, before the kernel spends a route, a socket or an answer on a packet; the later hooks let through
+ * what it has marked. No rule asks for a connection's state: what the amphora itself begins (members, peers) is admitted
+ * back by its source and by not opening a connection. IPv4 and IPv6 are equal.
+ *
+ * Nothing is tracked either, with one exception: LVS translates addresses of UDP and SCTP, which takes tracking. While
+ * there is such a listener its flows are exempted, and their source is translated on the way to the members.
  */
-export function renderRuleset(group: SecurityGroup, interfaces: readonly FirewallInterface[]): Ruleset {
-  const openings = uniteRules(group.rules);
+export function renderRuleset(
+  admission: Admission,
+  interfaces: readonly FirewallInterface[],
+  { tracedPerSecond }: RulesetOptions = {},
+): Ruleset {
+  const openings = uniteRules(admission.rules);
+  const translated = openings.some(({ protocol }) => protocol !== 'tcp');
   return {
+    counters: [DROPPED, ...openings.flatMap(({ chain }) => [acceptedBy(chain), droppedBy(chain)])].map(
+      (name) => ({
+        name,
+      }),
+    ),
     sets: [
       ...FAMILIES.flatMap((family) => [
-        addressSet('vips', group.vips, family),
-        addressSet('vrrp-peers', group.vrrp_peers, family),
-        memberSet(group, family),
+        addressSet('vips', admission.vips, family),
+        intervalSet('vrrp-peers', uniteCidrs(admission.vrrp_peers.map(asCidr)), family),
+        addressSet('pinged', admission.pinged ?? [], family),
+        memberSet(admission, family),
       ]),
       ...openings.flatMap(sourceSets),
     ],
     chains: [
+      droppedChain(tracedPerSecond),
       ...openings.map(listenerChain),
-      ...vipChains(),
+      { name: 'vip', rules: FAMILIES.map(toListener) },
       ...vrrpChains(),
-      ...memberChains(),
-      inputChain(interfaces, isOpen(group)),
-      // Priority raw runs before connection tracking, which then lets every packet be.
-      {
-        name: 'prerouting',
-        base: { hook: 'prerouting', prio: -300, policy: 'accept' },
-        rules: [[nft.notrack]],
-      },
-      { name: 'output', base: { hook: 'output', prio: -300, policy: 'accept' }, rules: [[nft.notrack]] },
+      ...memberChains(admission, translated),
+      icmpChain(isOpen(admission)),
+      ...baseChains(interfaces, translated),
     ],
     listeners: openings.map(({ chain, protocol, port }) => ({ key: nft.concat(protocol, port), chain })),
   };
 }
 
-function inputChain(interfaces: readonly FirewallInterface[], open: boolean): NftChain {
+function baseChains(interfaces: readonly FirewallInterface[], translated: boolean): NftChain[] {
+  const filter = (hook: 'prerouting' | 'input' | 'forward', prio: number, rules: nft.Rule[]): NftChain => ({
+    name: hook,
+    base: { type: 'filter', hook, prio, policy: 'drop' },
+    rules,
+  });
   const arrivingFor = (role: InterfaceRole, chain: string): nft.Rule[] => {
     const names = interfaces.filter(({ roles }) => roles.includes(role)).map(({ name }) => name);
     return names.length > 0 ? [[nft.among(nft.meta('iifname'), names.sort()), nft.jump(chain)]] : [];
   };
-  return {
-    name: 'input',
-    base: { hook: 'input', prio: 0, policy: 'drop' },
-    rules: [
-      [nft.equals(nft.meta('iifname'), 'lo'), nft.accept],
-      [nft.equals(nft.field('ip', 'saddr'), nft.prefix('127.0.0.0', 8)), nft.drop],
-      [nft.equals(nft.field('ip6', 'saddr'), '::1'), nft.drop],
-      [nft.equals(nft.field('icmp', 'type'), 'destination-unreachable'), nft.accept],
-      [nft.among(nft.field('icmpv6', 'type'), open ? [...ICMPV6_TYPES, ANSWERED] : ICMPV6_TYPES), nft.accept],
+  // Errors are told of the flows that they belong to, and no flows of their own.
+  const untranslated = nft.amongOthers(nft.meta('l4proto'), ['udp', 'sctp', 'icmp', 'ipv6-icmp']);
+  return [
+    filter('prerouting', RAW, [
+      [fromLoopback, nft.notrack, nft.accept],
+      translated ? [untranslated, nft.notrack] : [nft.notrack],
       ...arrivingFor('vip', 'vip'),
       ...arrivingFor('vip', 'vrrp'),
       ...arrivingFor('member', 'member'),
+      [nft.among(nft.meta('l4proto'), ['icmp', 'ipv6-icmp']), nft.jump('icmp')],
+      // They bear no mark: the datagram has it, once it is whole, if its first fragment was admitted.
+      [nft.laterFragment, nft.accept],
+      [nft.count(DROPPED), nft.goto('dropped')],
+    ]),
+    filter('input', 0, [
+      [admitted, nft.accept],
+      [fromLoopback, nft.accept],
+    ]),
+    // Answers of LVS members, on their way to the client.
+    filter('forward', 0, translated ? [[admitted, nft.accept]] : []),
+    {
+      name: 'output',
+      base: { type: 'filter', hook: 'output', prio: RAW, policy: 'accept' },
+      rules: [[nft.notrack]],
+    },
+    ...(translated ? [masqueradeChain()] : []),
+  ];
+}
+
+/** Members of UDP and SCTP answer to this amphora, not to the client. */
+function masqueradeChain(): NftChain {
+  return {
+    name: 'masquerade',
+    base: { type: 'nat', hook: 'postrouting', prio: SOURCE_NAT, policy: 'accept' },
+    rules: [[nft.among(nft.meta('l4proto'), ['udp', 'sctp']), nft.masquerade]],
+  };
+}
+
+/** The end of what nobody admits. */
+function droppedChain(tracedPerSecond: number | undefined): NftChain {
+  const trace = tracedPerSecond ? [[nft.atMost(tracedPerSecond), nft.setMeta('nftrace', 1)]] : [];
+  return { name: 'dropped', rules: [...trace, [nft.drop]] };
+}
+
+/** Path-MTU and neighbour discovery, and answers to pings that check members. */
+function icmpChain(open: boolean): NftChain {
+  const echoed = (family: Family, header: string): nft.Rule => [
+    nft.equals(nft.field(header, 'type'), 'echo-reply'),
+    nft.equals(nft.field(nft.header(family), 'saddr'), `@pinged-${family}`),
+    ...admit,
+  ];
+  return {
+    name: 'icmp',
+    rules: [
+      [nft.equals(nft.field('icmp', 'type'), 'destination-unreachable'), ...admit],
+      [nft.among(nft.field('icmpv6', 'type'), open ? [...ICMPV6_TYPES, ANSWERED] : ICMPV6_TYPES), ...admit],
+      echoed(4, 'icmp'),
+      echoed(6, 'icmpv6'),
     ],
   };
 }
@@ -117,13 +218,12 @@ const ICMPV6_TYPES = [
 const ANSWERED = 'nd-neighbor-solicit';
 
 /** To a VIP, on a listener's protocol and port; that listener's chain decides about the source. */
-function vipChains(): NftChain[] {
+function toListener(family: Family): nft.Rule {
   const endpoint = nft.concat(nft.meta('l4proto'), nft.field('th', 'dport'));
-  const toListener = (family: Family): nft.Rule => [
+  return [
     nft.equals(nft.field(nft.header(family), 'daddr'), `@vips-${family}`),
     nft.verdictMap(endpoint, `@${LISTENERS}`),
   ];
-  return [{ name: 'vip', rules: FAMILIES.map(toListener) }];
 }
 
 /** VRRP and stick tables, from the other amphorae of this load balancer only. */
@@ -136,9 +236,9 @@ function vrrpChains(): NftChain[] {
     {
       name: 'vrrp-peer',
       rules: [
-        [nft.equals(nft.meta('l4proto'), VRRP_PROTOCOL), nft.accept],
-        [nft.equals(nft.field('tcp', 'dport'), PEER_PORT), nft.accept],
-        [nft.equals(nft.field('tcp', 'sport'), PEER_PORT), nft.opensNoConnection, nft.accept],
+        [nft.equals(nft.meta('l4proto'), VRRP_PROTOCOL), ...admit],
+        [nft.equals(nft.field('tcp', 'dport'), PEER_PORT), ...admit],
+        [nft.equals(nft.field('tcp', 'sport'), PEER_PORT), nft.opensNoConnection, ...admit],
       ],
     },
     { name: 'vrrp', rules: FAMILIES.map(fromPeer) },
@@ -146,7 +246,7 @@ function vrrpChains(): NftChain[] {
 }
 
 /** What members answer; none of them can open a connection. */
-function memberChains(): NftChain[] {
+function memberChains({ members }: Admission, translated: boolean): NftChain[] {
   const fromMember = (family: Family): nft.Rule => {
     const source = nft.concat(
       nft.field(nft.header(family), 'saddr'),
@@ -155,16 +255,36 @@ function memberChains(): NftChain[] {
     );
     return [nft.equals(source, `@members-${family}`), nft.goto('member-reply')];
   };
+  const fromAnyone = (family: Family): nft.Rule[] => {
+    const toOwnAddress = nft.differs(nft.field(nft.header(family), 'daddr'), `@vips-${family}`);
+    const udpAndSctp = [nft.among(nft.meta('l4proto'), ['udp', 'sctp'])];
+    return [
+      [toOwnAddress, nft.equals(nft.field('tcp', 'dport'), EPHEMERAL_PORTS), nft.goto('member-reply')],
+      ...(translated
+        ? [
+            [
+              toOwnAddress,
+              ...udpAndSctp,
+              nft.equals(nft.field('th', 'dport'), UNPRIVILEGED_PORTS),
+              nft.goto('member-reply'),
+            ],
+          ]
+        : []),
+    ];
+  };
   return [
     {
       name: 'member-reply',
       rules: [
-        [nft.opensConnection, nft.drop],
-        [nft.opensAssociation, nft.drop],
-        [nft.counter, nft.accept],
+        [nft.opensNoConnection, ...admit],
+        [nft.equals(nft.meta('l4proto'), 'udp'), ...admit],
+        [nft.equals(nft.meta('l4proto'), 'sctp'), nft.opensNoAssociation, ...admit],
       ],
     },
-    { name: 'member', rules: FAMILIES.map(fromMember) },
+    {
+      name: 'member',
+      rules: members === 'unknown' ? FAMILIES.flatMap(fromAnyone) : FAMILIES.map(fromMember),
+    },
   ];
 }
 
@@ -172,43 +292,47 @@ interface Opening {
   chain: string;
   protocol: string;
   port: number;
-  /** Absent: everyone. */
-  sources: CidrSet | undefined;
+  sources: CidrSet;
 }
 
 /** One opening for each protocol and port, whatever number of rules name it; none where nobody is allowed. */
-function uniteRules(rules: SecurityGroup['rules']): Opening[] {
+function uniteRules(rules: readonly ListenerRule[]): Opening[] {
   const byEndpoint = Map.groupBy(rules, ({ protocol, port }) => `${protocol.toLowerCase()}-${port}`);
   return [...byEndpoint].flatMap(([chain, united]) => {
     const [protocol = '', port] = chain.split('-');
-    const everyone = united.some((rule) => rule.allowed_cidrs == null);
-    const sources = everyone ? undefined : uniteCidrs(united.flatMap((rule) => rule.allowed_cidrs ?? []));
-    const nobody = sources && FAMILIES.every((family) => sources[family].length === 0);
+    const sources = uniteCidrs(united.flatMap(({ allowed_cidrs }) => allowed_cidrs ?? EVERYONE));
+    const nobody = FAMILIES.every((family) => sources[family].length === 0);
     return nobody ? [] : [{ chain, protocol, port: Number(port), sources }];
   });
 }
 
 function listenerChain({ chain, sources }: Opening): NftChain {
-  if (!sources) return { name: chain, rules: [[nft.counter, nft.accept]] };
-  const rules = FAMILIES.filter((family) => sources[family].length > 0).map((family) => {
-    const source = isWholeFamily(sources[family], family)
-      ? nft.equals(nft.meta('nfproto'), `ipv${family}`)
-      : nft.equals(nft.field(nft.header(family), 'saddr'), `@${chain}-${family}`);
-    return [source, nft.counter, nft.accept];
+  const allowed = FAMILIES.filter((family) => sources[family].length > 0).map((family) => {
+    const source = nft.field(nft.header(family), 'saddr');
+    const matches = isWholeFamily(sources[family], family)
+      ? nft.differs(source, LOOPBACK[family])
+      : nft.equals(source, `@${chain}-${family}`);
+    return [matches, nft.count(acceptedBy(chain)), ...admit];
   });
-  return { name: chain, rules };
+  return { name: chain, rules: [...allowed, [nft.count(droppedBy(chain)), nft.goto('dropped')]] };
 }
 
+/** Nobody on a network has these. */
+const LOOPBACK = { 4: nft.prefix('127.0.0.0', 8), 6: '::1' };
+
 function sourceSets({ chain, sources }: Opening): NftSet[] {
-  if (!sources) return [];
   return FAMILIES.filter(
     (family) => sources[family].length > 0 && !isWholeFamily(sources[family], family),
-  ).map((family) => ({
-    name: `${chain}-${family}`,
+  ).map((family) => intervalSet(chain, sources, family));
+}
+
+function intervalSet(name: string, cidrs: CidrSet, family: Family): NftSet {
+  return {
+    name: `${name}-${family}`,
     type: nft.addressType(family),
     flags: ['interval'],
-    elem: sources[family].map((interval) => nft.interval(interval, family)),
-  }));
+    elem: cidrs[family].map((interval) => nft.interval(interval, family)),
+  };
 }
 
 function addressSet(name: string, addresses: readonly string[], family: Family): NftSet {
@@ -217,9 +341,9 @@ function addressSet(name: string, addresses: readonly string[], family: Family):
   return { name: `${name}-${family}`, type: nft.addressType(family), elem };
 }
 
-function memberSet({ members }: SecurityGroup, family: Family): NftSet {
+function memberSet({ members }: Admission, family: Family): NftSet {
   const unique = new Map<string, nft.Expression>();
-  for (const { address, protocol, port } of members) {
+  for (const { address, protocol, port } of members === 'unknown' ? [] : members) {
     const parsed = parseAddress(address);
     if (parsed.family !== family) continue;
     const parts = [formatAddress(parsed), protocol.toLowerCase(), port] as const;
@@ -227,4 +351,8 @@ function memberSet({ members }: SecurityGroup, family: Family): NftSet {
   }
   const elem = [...unique.keys()].sort().map((key) => unique.get(key) as nft.Expression);
   return { name: `members-${family}`, type: [nft.addressType(family), 'inet_proto', 'inet_service'], elem };
+}
+
+function asCidr(text: string): string {
+  return text.includes('/') ? text : `${text}/${BITS[parseAddress(text).family]}`;
 }

@@ -31,21 +31,43 @@ export const equals = (left: Expression, right: Expression): Statement => ({
 export const among = (left: Expression, set: string[]): Statement => ({
   match: { op: '==', left, right: { set } },
 });
+export const amongOthers = (left: Expression, set: string[]): Statement => ({
+  match: { op: '!=', left, right: { set } },
+});
 export const verdictMap = (key: Expression, data: string): Statement => ({ vmap: { key, data } });
+
+export const differs = (left: Expression, right: Expression): Statement => ({
+  match: { op: '!=', left, right },
+});
+export const range = (first: number, last: number): Expression => ({ range: [first, last] });
 
 export const accept: Statement = { accept: null };
 export const drop: Statement = { drop: null };
 export const notrack: Statement = { notrack: null };
-export const counter: Statement = { counter: null };
+export const masquerade: Statement = { masquerade: null };
+/** Count in a counter of the table, which outlives the rules that use it. */
+export const count = (name: string): Statement => ({ counter: name });
 export const jump = (target: string): Statement => ({ jump: { target } });
 export const goto = (target: string): Statement => ({ goto: { target } });
+export const setMeta = (key: string, value: number): Statement => ({
+  mangle: { key: { meta: { key } }, value },
+});
+export const atMost = (perSecond: number): Statement => ({
+  limit: { rate: perSecond, burst: perSecond, per: 'second' },
+});
 
-const synAndAck = { '&': [field('tcp', 'flags'), ['syn', 'ack']] };
-/** A TCP segment with SYN and without ACK. */
-export const opensConnection: Statement = { match: { op: '==', left: synAndAck, right: 'syn' } };
-/** A TCP segment other than that. */
-export const opensNoConnection: Statement = { match: { op: '!=', left: synAndAck, right: 'syn' } };
-/** An SCTP packet that begins an association. */
-export const opensAssociation: Statement = {
-  match: { op: '==', left: { 'sctp chunk': { name: 'init' } }, right: true },
+/**
+ * A TCP segment that opens no connection: not a SYN without ACK. A fragment that is too short to have flags does not
+ * match, so accept by this and never drop by its opposite.
+ */
+export const opensNoConnection: Statement = {
+  match: { op: '!=', left: { '&': [field('tcp', 'flags'), ['syn', 'ack']] }, right: 'syn' },
+};
+/** An SCTP packet that begins no association. */
+export const opensNoAssociation: Statement = {
+  match: { op: '==', left: { 'sctp chunk': { name: 'init' } }, right: false },
+};
+/** A fragment other than the first of its IPv4 datagram: it has no ports. */
+export const laterFragment: Statement = {
+  match: { op: '!=', left: { '&': [field('ip', 'frag-off'), 0x1fff] }, right: 0 },
 };

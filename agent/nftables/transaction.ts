@@ -19,6 +19,7 @@ export function rebuild(ruleset: Ruleset): Transaction {
       { add: { table: TABLE } },
       { delete: { table: TABLE } },
       { add: { table: TABLE } },
+      ...changeCounters('add', ruleset.counters),
       ...ruleset.sets.map(addSet),
       ...ruleset.chains.map(addChain),
       {
@@ -39,6 +40,7 @@ export function rebuild(ruleset: Ruleset): Transaction {
  * A chain that stays changes its rules at the switch itself; so do base chains and map elements that stay.
  */
 export function replace(previous: Ruleset, next: Ruleset): Transaction {
+  const counters = compare(previous.counters, next.counters, ({ name }) => name);
   const sets = compare(previous.sets, next.sets, (set) => set.name);
   const chains = compare(previous.chains, next.chains, (chain) => chain.name);
   const listeners = compare(previous.listeners, next.listeners, ({ key }) => JSON.stringify(key));
@@ -56,6 +58,8 @@ export function replace(previous: Ruleset, next: Ruleset): Transaction {
       ...chains.gone.map(({ name }) => ({ flush: { chain: { ...IN_TABLE, name } } })),
       ...chains.gone.map(({ name }) => ({ delete: { chain: { ...IN_TABLE, name } } })),
       ...[...sets.gone, ...sets.changed].map(({ name }) => ({ delete: { set: { ...IN_TABLE, name } } })),
+      ...changeCounters('delete', counters.gone),
+      ...changeCounters('add', counters.added),
       ...[...sets.changed, ...sets.added].map(addSet),
       ...chains.added.map(addChain),
       ...changeElements('add', listeners.added),
@@ -82,11 +86,15 @@ function addSet({ elem, ...set }: NftSet): Command {
 }
 
 function addChain({ name, base }: NftChain): Command {
-  return { add: { chain: { ...IN_TABLE, name, ...(base && { type: 'filter', ...base }) } } };
+  return { add: { chain: { ...IN_TABLE, name, ...base } } };
 }
 
 function addRules({ name, rules }: NftChain): Command[] {
   return rules.map((expr: Rule) => ({ add: { rule: { ...IN_TABLE, chain: name, expr } } }));
+}
+
+function changeCounters(verb: 'add' | 'delete', counters: Ruleset['counters']): Command[] {
+  return counters.map(({ name }) => ({ [verb]: { counter: { ...IN_TABLE, name } } }));
 }
 
 function changeElements(verb: 'add' | 'delete', listeners: Ruleset['listeners']): Command[] {

@@ -32,5 +32,7 @@ export const SecurityGroup = z.strictObject({
   /** Base addresses of the other amphorae of the load balancer: VRRP and haproxy peers come from them only. */
   vrrp_peers: z.array(IpAddress).max(16),
   members: z.array(MemberEndpoint).max(100_000),
+  /** Members whose health is asked by ping: their echo replies. */
+  pinged: z.array(IpAddress).max(100_000).optional(),
 });
 export type SecurityGroup = z.infer<typeof SecurityGroup>;
