@@ -12,7 +12,7 @@ export function pushConfig({ db, provider: { agent } }: EffectDependencies) {
   ): Promise<EffectOutput<'pushConfig'>> => {
     const { graph, amphora } = await requireAmphora(db, reference);
     const target = agentOf(amphora, context);
-    const config = renderHaproxy(graph);
+    const config = renderHaproxy(graph, amphora);
     if (config === undefined) {
       await agent.deleteHaproxy(target, graph.id);
     } else {

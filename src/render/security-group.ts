@@ -1,6 +1,6 @@
 import type { ListenerRule, MemberEndpoint, SecurityGroup } from '../amphora-api/security-group.ts';
 import type { AmphoraNode, ListenerNode, LoadBalancerGraph, PoolNode } from '../model/graph.ts';
-import { activeHealthMonitor, activeListeners, defaultPool, desired, vipAddresses } from './desired.ts';
+import { activeHealthMonitor, activeListeners, desired, poolsOf, vipAddresses } from './desired.ts';
 
 /** What the firewall of one amphora admits: exactly what the load balancer's listeners, peers and members need. */
 export function renderSecurityGroup(graph: LoadBalancerGraph, amphora: AmphoraNode): SecurityGroup {
@@ -12,12 +12,7 @@ export function renderSecurityGroup(graph: LoadBalancerGraph, amphora: AmphoraNo
     vrrp_peers: graph.amphorae.flatMap((peer) =>
       peer.id !== amphora.id && peer.status === 'ALLOCATED' && peer.vrrpIp ? [peer.vrrpIp] : [],
     ),
-    members: unique(
-      listeners.flatMap((listener) => {
-        const pool = defaultPool(graph, listener);
-        return pool ? endpoints(pool) : [];
-      }),
-    ),
+    members: unique(listeners.flatMap((listener) => poolsOf(graph, listener).flatMap(endpoints))),
   };
 }
 

@@ -1,6 +1,8 @@
 import type {
   AmphoraNode,
   HealthMonitorNode,
+  L7PolicyNode,
+  L7RuleNode,
   ListenerNode,
   LoadBalancerGraph,
   MemberNode,
@@ -128,6 +130,35 @@ export function healthMonitor(parts: Partial<HealthMonitorNode> = {}): HealthMon
     expectedCodes: '200-202',
     httpVersion: null,
     domainName: null,
+    ...parts,
+  };
+}
+
+export function l7policy(parts: Partial<L7PolicyNode> = {}): L7PolicyNode {
+  return {
+    ...active,
+    id: id(50),
+    name: '',
+    action: 'REJECT',
+    position: 1,
+    redirectPoolId: null,
+    redirectUrl: null,
+    redirectPrefix: null,
+    redirectHttpCode: null,
+    rules: [l7rule()],
+    ...parts,
+  };
+}
+
+export function l7rule(parts: Partial<L7RuleNode> = {}): L7RuleNode {
+  return {
+    ...active,
+    id: id(60),
+    type: 'PATH',
+    compareType: 'EQUAL_TO',
+    key: null,
+    value: '/',
+    invert: false,
     ...parts,
   };
 }

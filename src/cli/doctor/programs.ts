@@ -20,6 +20,7 @@ const dataPlane: Program[] = [
   { command: ['ip', '-Version'], oldest: '6.1', from: 'iproute2' },
   { command: ['conntrack', '--version'], from: 'conntrack' },
   { command: ['curl', '--version'], from: 'curl' },
+  { command: ['ping', '-V'], from: 'iputils-ping' },
 ];
 
 /** Every program that will be started is there and new enough. */
