@@ -29,9 +29,11 @@ const PUBLIC = new Set([
 const TOKEN_LIMIT = 8192;
 
 /** Finds out who asks. Without authentication that is always the same one, and everything is allowed. */
-export function authenticate({ access, config, log }: Api): MiddlewareHandler {
+export function authenticate(api: Api): MiddlewareHandler {
+  const { config, log } = api;
   const anyone: Caller = { name: 'unknown', projectId: config.default_project, subject: undefined };
   return async (context, next) => {
+    const { access } = api;
     if (access === undefined) context.set('caller', anyone);
     else if (!PUBLIC.has(context.req.path)) {
       const subject = await askKeystone(access, context.req.header('x-auth-token')).catch((error) => {

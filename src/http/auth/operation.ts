@@ -57,7 +57,7 @@ const owned: Record<
 };
 
 /** The last part of a path below an object, as actions call it. */
-const verbs: Record<string, string> = {
+const subVerbs: Record<string, string> = {
   stats: 'get_stats',
   status: 'get_status',
   statuses: 'get_status',
@@ -97,14 +97,22 @@ export function operationOf(method: string, route: string): Operation {
     return { ...common, actions: [provider], target: { kind: 'caller' }, resource: undefined };
   }
 
-  const resource = resources.findLast((each) => path === each.path || path.startsWith(`${each.path}/`));
-  const verbsOfPath = resource && actionsOf(method, path.slice(resource.path.length));
-  if (resource === undefined || verbsOfPath === undefined) {
+  const resource = resources.findLast(({ path: base }) =>
+    `${shapeOf(path)}/`.startsWith(`${shapeOf(base)}/`),
+  );
+  const below =
+    resource && `/${path.split('/').slice(resource.path.split('/').length).join('/')}`.replace(/\/$/, '');
+  const verbs = below === undefined ? undefined : actionsOf(method, below);
+  if (resource === undefined || below === undefined || verbs === undefined) {
     throw new Error(`${method} ${route} has no policy: describe it in src/http/auth/operation.ts`);
   }
-  const actions = verbsOfPath.map((verb) => `os_load-balancer_api:${resource.policy}:${verb}`);
-  return { ...common, actions, target: targetOf(method, path, resource, parameters), resource };
+  const actions = verbs.map((verb) => `os_load-balancer_api:${resource.policy}:${verb}`);
+  const target = targetOf(method, below, resource, parameters);
+  return { method, path: `${resource.path}${below}`, actions, target, resource };
 }
+
+/** A path whatever its parameters are called. */
+const shapeOf = (path: string) => path.replace(/\{\w+\}/g, '{}');
 
 function providerAction(method: string, path: string): string | undefined {
   const [, below] = /^\/lbaas\/providers(?:\/\{provider\}\/(\w+))?$/.exec(path) ?? [path, 'unknown'];
@@ -121,18 +129,17 @@ function actionsOf(method: string, below: string): string[] | undefined {
   if (below === '') return collectionVerbs[method];
   if (below === '/defaults') return ['get_defaults'];
   const [, verb] = /^\/\{\w+\}(?:\/(\w+))?$/.exec(below) ?? [below, below];
-  if (verb !== undefined) return verbs[verb] === undefined ? undefined : [verbs[verb]];
+  if (verb !== undefined) return verb in subVerbs ? [subVerbs[verb] ?? ''] : undefined;
   if (method === 'GET') return ['get_one'];
   return method === 'PUT' || method === 'DELETE' ? [method.toLowerCase()] : undefined;
 }
 
 function targetOf(
   method: string,
-  path: string,
+  below: string,
   resource: ResourceDescription,
   parameters: string[],
 ): OperationTarget {
-  const below = path.slice(resource.path.length);
   const list: OperationTarget = {
     kind: 'list',
     global: `os_load-balancer_api:${resource.policy}:get_all-global`,

@@ -1,0 +1,7 @@
+import { test } from 'uvu';
+import { startFakeKeystone } from '../support/fake-keystone.ts';
+import { testAuthentication } from './api-auth.ts';
+
+await testAuthentication(await startFakeKeystone());
+
+test.run();

@@ -1,0 +1,8 @@
+// timeout: 180
+import { test } from 'uvu';
+import { startKeystone } from '../support/keystone.ts';
+import { testAuthentication } from './api-auth.ts';
+
+await testAuthentication(await startKeystone());
+
+test.run();
