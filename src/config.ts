@@ -127,6 +127,13 @@ export const settings = {
     'Project of objects made without one while there is no authentication.',
   ),
 
+  valid_vip_networks: setting(
+    List,
+    [],
+    'Ids of the networks that VIPs may be in; empty: all. Zones may name others.',
+  ),
+  denied_vip_networks: setting(List, [], 'Ids of networks that VIPs may never be in.'),
+
   // The actor runtime.
   lease_seconds: setting(
     Seconds,

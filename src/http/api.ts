@@ -6,6 +6,15 @@ import type { Network } from '../providers/network.ts';
 import type { Db } from '../store/database.ts';
 import type { Access } from './auth/authenticate.ts';
 
+/** The settings that handlers ask for. */
+type ApiSetting =
+  | 'api_mutations'
+  | 'default_project'
+  | 'default_topology'
+  | 'denied_vip_networks'
+  | 'enabled_providers'
+  | 'valid_vip_networks';
+
 /** What the handlers work with. */
 export interface Api {
   db: Db;
@@ -15,7 +24,7 @@ export interface Api {
   network: Network;
   /** Makes networks, with providers that have none of their own (netns). */
   networks?: NetworkAdmin | undefined;
-  config: Pick<Config, 'api_mutations' | 'default_project' | 'default_topology' | 'enabled_providers'>;
+  config: Pick<Config, ApiSetting>;
   /** Who may; absent: everybody may do everything. */
   access?: Access | undefined;
   log: Logger;

@@ -10,6 +10,8 @@ import { Fault, faultBody, toFault } from './fault.ts';
 import { acceptJson } from './media.ts';
 import { actorRoutes } from './v2/actors.ts';
 import { amphoraRoutes } from './v2/amphorae.ts';
+import { availabilityZoneProfileRoutes } from './v2/availability-zone-profiles.ts';
+import { availabilityZoneRoutes } from './v2/availability-zones.ts';
 import { flavorProfileRoutes } from './v2/flavor-profiles.ts';
 import { flavorRoutes } from './v2/flavors.ts';
 import { healthMonitorRoutes } from './v2/health-monitors.ts';
@@ -70,6 +72,8 @@ function resourceRoutes(api: Api): Hono {
     .route('/l7policies/:policyId/rules', l7RuleRoutes(api))
     .route('/flavors', flavorRoutes(api))
     .route('/flavorprofiles', flavorProfileRoutes(api))
+    .route('/availabilityzones', availabilityZoneRoutes(api))
+    .route('/availabilityzoneprofiles', availabilityZoneProfileRoutes(api))
     .route('/providers', providerRoutes(api));
 }
 

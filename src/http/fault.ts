@@ -1,7 +1,7 @@
 import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { isUnavailable } from '../store/database-errors.ts';
-import { FlavorDataError } from '../store/flavor-data.ts';
+import { ProfileDataError } from '../store/profile-data.ts';
 
 /** Names of resources as they appear in texts; clients and tests match them (contract A2). */
 export type ResourceName =
@@ -67,7 +67,7 @@ export function faultBody(status: number, text: string) {
 export function toFault(error: unknown): Fault | undefined {
   if (error instanceof Fault) return error;
   if (error instanceof HTTPException) return new Fault(error.status, error.message);
-  if (error instanceof FlavorDataError) return notImplemented(error.message);
+  if (error instanceof ProfileDataError) return notImplemented(error.message);
   if (isUnavailable(error)) return new Fault(503, 'The database is not available. Try again later.');
   return undefined;
 }

@@ -1,5 +1,7 @@
 import type { OctaviaResource } from './resource.ts';
 import { amphorae } from './v2/amphorae.ts';
+import { availabilityZoneProfiles } from './v2/availability-zone-profiles.ts';
+import { availabilityZones } from './v2/availability-zones.ts';
 import { flavorProfiles } from './v2/flavor-profiles.ts';
 import { flavors } from './v2/flavors.ts';
 import { healthMonitors } from './v2/health-monitors.ts';
@@ -27,5 +29,7 @@ export const resources: readonly ResourceDescription[] = [
   l7Rules,
   flavors,
   flavorProfiles,
+  availabilityZones,
+  availabilityZoneProfiles,
   amphorae,
 ];

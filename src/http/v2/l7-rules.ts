@@ -24,7 +24,7 @@ import { l7Policies } from './l7-policies.ts';
 
 export const l7Rules: OctaviaResource<'l7rules', L7Rule> = {
   title: 'L7 Rule',
-  path: '/lbaas/l7policies/{l7policy_id}/rules',
+  path: '/lbaas/l7policies/{policy_id}/rules',
   policy: 'l7rule',
   bodies: { post: L7RulePost, put: L7RulePut },
   root: 'rule',
@@ -34,7 +34,7 @@ export const l7Rules: OctaviaResource<'l7rules', L7Rule> = {
   present: presentL7Rule,
 };
 
-/** `/l7policies/{l7policy_id}/rules` (contract A14). */
+/** `/l7policies/{policy_id}/rules` (contract A14). */
 export function l7RuleRoutes(api: Api): Hono {
   const routes = new Hono();
 

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
-import type { FlavorData } from '../../model/graph.ts';
+import type { AvailabilityZoneData, FlavorData } from '../../model/graph.ts';
 import type { VnicType } from '../../model/status.ts';
-import { findAvailabilityZone } from '../../store/availability-zones.ts';
+import { findZoneWithProfile } from '../../store/availability-zones.ts';
 import { isForeignKeyViolation } from '../../store/database-errors.ts';
-import { parseFlavorData } from '../../store/flavor-data.ts';
 import { findFlavorWithProfile } from '../../store/flavors.ts';
 import {
   hasChildren,
@@ -15,6 +14,7 @@ import {
   selectLoadBalancers,
   updateLoadBalancer,
 } from '../../store/load-balancers.ts';
+import { parseAvailabilityZoneData, parseFlavorData } from '../../store/profile-data.ts';
 import { deleteVipIntent } from '../../store/vip-intents.ts';
 import type { Api } from '../api.ts';
 import { readBody } from '../body.ts';
@@ -121,7 +121,7 @@ async function createLoadBalancer(api: Api, body: NewLoadBalancer, callersProjec
     throw invalidInput('vip_port_id', plan.port.id, 'The port is the VIP of another load balancer.');
   }
   const { flavor, provider } = await chooseFlavor(api, body);
-  await checkAvailabilityZone(api, body.availability_zone);
+  checkVipNetwork(api, await chooseZone(api, body.availability_zone), plan.networkId);
   const topology = flavor.loadbalancer_topology ?? config.default_topology;
   const vipVnicType: VnicType = flavor.sriov_vip === true ? 'direct' : 'normal';
   const networks = await findMemberNetworks(
@@ -222,11 +222,21 @@ async function chooseFlavor(
   return { flavor: row === undefined ? {} : parseFlavorData(row.flavor_data), provider };
 }
 
-async function checkAvailabilityZone(api: Api, name: string | null): Promise<void> {
-  if (name === null) return;
-  const zone = await findAvailabilityZone(api.db, name);
+/** What the profile of a zone says. */
+async function chooseZone(api: Api, name: string | null): Promise<AvailabilityZoneData> {
+  if (name === null) return {};
+  const zone = await findZoneWithProfile(api.db, name);
   if (zone === undefined) throw badRequest(`Availability Zone ${name} not found.`);
   if (!zone.enabled) throw invalidInput('availability_zone', name, 'The availability zone is disabled.');
+  return parseAvailabilityZoneData(zone.availability_zone_data);
+}
+
+/** The networks of a zone replace those that are allowed otherwise; none means all. */
+function checkVipNetwork({ config }: Api, zone: AvailabilityZoneData, networkId: string): void {
+  const allowed = zone.valid_vip_networks ?? config.valid_vip_networks;
+  const refused = allowed.length > 0 && !allowed.includes(networkId);
+  if (refused || config.denied_vip_networks.includes(networkId))
+    throw badRequest(`Network ${networkId} is not allowed for VIPs.`);
 }
 
 function loadBalancerValues(body: NewLoadBalancer) {

@@ -1,5 +1,5 @@
 import { type Context, Hono } from 'hono';
-import { availabilityZoneCapabilities, flavorCapabilities } from '../../store/flavor-data.ts';
+import { availabilityZoneCapabilities, flavorCapabilities } from '../../store/profile-data.ts';
 import type { Api } from '../api.ts';
 import { badRequest } from '../fault.ts';
 import { selectFields } from '../list.ts';
