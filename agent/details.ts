@@ -1,7 +1,7 @@
 import { readFile, statfs } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { z } from 'zod';
-import type { AmphoraDetails } from '../src/amphora-api/info.ts';
+import type { AmphoraDetails, VrrpState } from '../src/amphora-api/info.ts';
 import { readOptional } from './files.ts';
 import type { Haproxies } from './haproxy/haproxies.ts';
 import type { Namespace } from './namespace.ts';
@@ -13,6 +13,7 @@ interface DetailsParts {
   namespace: Namespace;
   versions: Versions;
   haproxies: Haproxies;
+  vrrpState(): Promise<VrrpState | null>;
 }
 
 const Statistics = z.array(
@@ -28,8 +29,9 @@ export async function readDetails({
   namespace,
   versions,
   haproxies,
+  vrrpState,
 }: DetailsParts): Promise<AmphoraDetails> {
-  const [info, links, listeners, cpu, memory, disk, tuned] = await Promise.all([
+  const [info, links, listeners, cpu, memory, disk, tuned, state] = await Promise.all([
     versions.info(),
     namespace.query(['-statistics', 'link', 'show']),
     haproxies.listeners(),
@@ -37,6 +39,7 @@ export async function readDetails({
     readFile('/proc/meminfo', 'utf8'),
     statfs(settings.state_dir),
     readOptional('/etc/tuned/active_profile'),
+    vrrpState(),
   ]);
   const networks = Statistics.parse(links).filter(({ ifname }) => ifname !== 'lo');
   return {
@@ -58,6 +61,7 @@ export async function readDetails({
     active_tuned_profiles: tuned?.trim() ?? '',
     topology: settings.topology,
     topology_status: 'OK',
+    vrrp_state: state,
     listeners: listeners.map(({ uuid }) => uuid),
     packages: {},
   };

@@ -11,6 +11,7 @@ import { Interfaces } from './interfaces/interfaces.ts';
 import { KernelInterfaces } from './interfaces/kernel.ts';
 import { Health } from './keepalived/health.ts';
 import { Keepalived } from './keepalived/keepalived.ts';
+import { vrrpState } from './keepalived/state.ts';
 import { Namespace } from './namespace.ts';
 import { Firewall } from './nftables/firewall.ts';
 import { certificateRoutes } from './routes/certificates.ts';
@@ -69,7 +70,16 @@ export async function runAgent(settings: AgentSettings): Promise<Agent> {
     [
       'GET',
       '/1.0/details',
-      async (context) => context.json(await readDetails({ settings, namespace, versions, haproxies })),
+      async (context) =>
+        context.json(
+          await readDetails({
+            settings,
+            namespace,
+            versions,
+            haproxies,
+            vrrpState: () => vrrpState({ keepalived, interfaces, health }),
+          }),
+        ),
     ],
     ...interfaceRoutes(interfaces),
     ...securityGroupRoutes(firewall, interfaces, namespace),

@@ -125,6 +125,13 @@ export class Interfaces {
     return links.find(({ addresses }) => addresses.some((entry) => entry.address === address))?.name;
   }
 
+  /** Whether this amphora has all its VIPs now; in ACTIVE_STANDBY keepalived decides about that. */
+  async holdVips(): Promise<boolean> {
+    const own = (await this.#parts.kernel.list()).find(({ name }) => name === VIP_INTERFACE);
+    const vips = this.#records.flatMap(vipAddresses);
+    return vips.length > 0 && vips.every((vip) => own?.addresses.some(({ address }) => address === vip));
+  }
+
   async #plug(record: InterfaceRecord): Promise<void> {
     validateInterface(record);
     const outside = await this.#findOutside(record.mac_address);

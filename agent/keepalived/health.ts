@@ -25,6 +25,10 @@ export class Health {
     this.#parts = parts;
   }
 
+  get healthy(): boolean {
+    return this.#failures < FALL;
+  }
+
   /** Look once, and again and again until `stop`. */
   async start(): Promise<void> {
     await mkdir(dirname(this.#parts.path), { recursive: true, mode: 0o755 });
@@ -45,7 +49,7 @@ export class Health {
     const { path, serves, log } = this.#parts;
     try {
       this.#failures = (await serves()) ? 0 : this.#failures + 1;
-      const healthy = this.#failures < FALL;
+      const { healthy } = this;
       if (healthy === this.#told) return;
       if (this.#told !== undefined) log.warn({ healthy }, 'whether this amphora can serve has changed');
       await writeFile(path, healthy ? '0' : '1', { mode: 0o644 });

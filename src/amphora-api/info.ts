@@ -10,6 +10,10 @@ export const AmphoraInfo = z.object({
 });
 export type AmphoraInfo = z.infer<typeof AmphoraInfo>;
 
+/** What an amphora is in its pair: FAULT when it could not serve its VIPs. */
+export const VrrpState = z.enum(['MASTER', 'BACKUP', 'FAULT']);
+export type VrrpState = z.infer<typeof VrrpState>;
+
 /** Answer of `GET /1.0/details` (contract D3). */
 export const AmphoraDetails = AmphoraInfo.extend({
   networks: z.record(z.string(), z.object({ network_tx: z.number(), network_rx: z.number() })),
@@ -32,6 +36,8 @@ export const AmphoraDetails = AmphoraInfo.extend({
   active_tuned_profiles: z.string(),
   topology: z.string(),
   topology_status: z.string(),
+  /** Ours: null where no keepalived runs, absent from Octavia's agent. */
+  vrrp_state: VrrpState.nullish(),
   listeners: z.array(z.string()),
   packages: z.record(z.string(), z.string()),
 });
