@@ -188,6 +188,31 @@ export const settings = {
     'refuse',
     'A change while an earlier one is applied: Octavia answers 409; `queue` accepts it and applies it next.',
   ),
+  failover_concurrency: setting(
+    Count,
+    3,
+    'Automatic failovers in progress in the whole cloud; 0: none. A host dies with several amphorae, and the others have work.',
+  ),
+  failover_window_seconds: setting(
+    Seconds,
+    600,
+    'Of what automatic failovers are counted in; one load balancer has at most one in it.',
+  ),
+  failover_window_limit: setting(
+    Count,
+    30,
+    'Automatic failovers that begin within the window: what keeps failing must not go on unseen.',
+  ),
+  failover_stop_percent: setting(
+    z.coerce.number().min(0).max(100),
+    25,
+    'No automatic failover while more of all amphorae are stale: then heartbeats have failed rather than amphorae.',
+  ),
+  failover_stop_minimum: setting(
+    Count,
+    5,
+    'So few stale amphorae never stop automatic failovers: of four amphorae, one is 25 %.',
+  ),
   status_retention_hours: setting(
     Seconds,
     168,

@@ -1,8 +1,7 @@
-import { userInfo } from 'node:os';
 import { type Command, type Invocation, UsageError } from './command.ts';
-import { RestClient } from './rest-client.ts';
+import { operatorClient } from './operator-client.ts';
+import type { RestClient } from './rest-client.ts';
 import { span, table } from './table.ts';
-import { urlOf } from './up/address.ts';
 
 const PATH = '/v2.0/amphorae/actors';
 /** Everything, and not one page of it. */
@@ -84,7 +83,7 @@ const verbs: Record<string, Verb> = {
           entry.created_at,
           entry.operator,
           entry.action,
-          `${entry.actor_kind}/${entry.actor_id}`,
+          entry.actor_id && `${entry.actor_kind}/${entry.actor_id}`,
           entry.payload,
         ]),
       );
@@ -142,9 +141,7 @@ export const command: Command = {
   },
   async run({ config, options, positionals }) {
     const { verb, args } = parse(positionals);
-    const url = typeof options.url === 'string' ? options.url : urlOf(config.listen);
-    const api = new RestClient(url, { 'x-amphorae-operator': encodeURIComponent(userInfo().username) });
-    const answer = await verb.run(api, args, options);
+    const answer = await verb.run(operatorClient(config, options), args, options);
     if (answer !== undefined) {
       process.stdout.write(typeof answer === 'string' ? answer : `${JSON.stringify(answer, null, 2)}\n`);
     }

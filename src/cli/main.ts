@@ -28,6 +28,10 @@ const commands: Record<string, Entry> = {
     summary: 'look into the actors behind load balancers, and move those that need a hand',
     load: () => import('./actors.ts'),
   },
+  failovers: {
+    summary: 'see, stop and resume the failovers that nobody asked for',
+    load: () => import('./failovers.ts'),
+  },
   serve: {
     summary: 'run one process against your own PostgreSQL and NATS',
     load: () => import('./serve.ts'),

@@ -13,6 +13,7 @@ type ApiSetting =
   | 'default_topology'
   | 'denied_vip_networks'
   | 'enabled_providers'
+  | Extract<keyof Config, `failover_${string}`>
   | 'valid_vip_networks';
 
 /** What the handlers work with. */

@@ -12,6 +12,7 @@ import { actorRoutes } from './v2/actors.ts';
 import { amphoraRoutes } from './v2/amphorae.ts';
 import { availabilityZoneProfileRoutes } from './v2/availability-zone-profiles.ts';
 import { availabilityZoneRoutes } from './v2/availability-zones.ts';
+import { failoverRoutes } from './v2/failovers.ts';
 import { flavorProfileRoutes } from './v2/flavor-profiles.ts';
 import { flavorRoutes } from './v2/flavors.ts';
 import { healthMonitorRoutes } from './v2/health-monitors.ts';
@@ -51,6 +52,7 @@ export function createApi(api: Api): Hono {
     '/octavia/amphorae': guarded(api, '/octavia/amphorae', amphoraRoutes(api)),
     '/amphorae/networks': guarded(api, '/amphorae/networks', networkRoutes(api)),
     '/amphorae/actors': guarded(api, '/amphorae/actors', actorRoutes(api)),
+    '/amphorae/failovers': guarded(api, '/amphorae/failovers', failoverRoutes(api)),
   };
   for (const version of ['/v2', '/v2.0']) {
     for (const base of [version, `${version}/lbaas`])

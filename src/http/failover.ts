@@ -1,17 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import type { Replacement } from '../machines/events.ts';
-import type { AmphoraRole, Topology } from '../model/status.ts';
-import { type AmphoraInService, findAmphora, listAmphorae } from '../store/amphorae.ts';
+import { type AmphoraInService, type Replacement, replaceAll } from '../model/replacement.ts';
+import type { Topology } from '../model/status.ts';
+import { findAmphora, listAmphorae } from '../store/amphorae.ts';
 import { lockLoadBalancer, updateLoadBalancer } from '../store/load-balancers.ts';
 import type { Api } from './api.ts';
 import { addressOf, invalidState } from './change.ts';
 import { immutable, notFound } from './fault.ts';
-
-/** The standby goes first: while it is replaced, the master serves, and then it takes over (contract C6). */
-const rolesOf: Record<Topology, AmphoraRole[]> = {
-  SINGLE: ['STANDALONE'],
-  ACTIVE_STANDBY: ['BACKUP', 'MASTER'],
-};
 
 /**
  * Replace every amphora of a load balancer, and make those that are missing.
@@ -21,14 +15,7 @@ export function failOverLoadBalancer(api: Api, id: string): Promise<void> {
   return failOver(api, id, {
     admits: (status) => status === 'ACTIVE' || status === 'ERROR',
     refusal: (status) => invalidState(status, id),
-    choose: (topology, amphorae) => {
-      const replacements = rolesOf[topology].map((role) =>
-        replace(amphorae.find((amphora) => amphora.role === role)?.id ?? null, role),
-      );
-      // A failover that was cut short may have left two of a kind.
-      const surplus = amphorae.filter(({ id }) => !replacements.some(({ oldId }) => oldId === id));
-      return [...replacements, ...surplus.map(({ id, role }) => ({ oldId: id, newId: null, role }))];
-    },
+    choose: (topology, amphorae) => replaceAll(topology, amphorae, randomUUID),
   });
 }
 
@@ -46,7 +33,7 @@ export async function failOverAmphora(api: Api, amphoraId: string): Promise<void
     choose: (_, amphorae) => {
       // Another failover may have replaced it before the load balancer was ours.
       if (!amphorae.some(({ id }) => id === amphoraId)) throw notFound('Amphora', amphoraId);
-      return [replace(amphoraId, role)];
+      return [{ oldId: amphoraId, newId: randomUUID(), role }];
     },
   });
 }
@@ -68,8 +55,4 @@ async function failOver(api: Api, loadBalancerId: string, plan: Plan): Promise<v
     return api.mailbox.send(transaction, addressOf(loadBalancerId), { type: 'FAILOVER', replacements });
   });
   api.mailbox.publish(envelope);
-}
-
-function replace(oldId: string | null, role: AmphoraRole): Replacement {
-  return { oldId, newId: randomUUID(), role };
 }

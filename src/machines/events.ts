@@ -1,4 +1,5 @@
 import type { ErrorRecord } from '../model/errors.ts';
+import type { Replacement } from '../model/replacement.ts';
 import type { AmphoraRole, Topology } from '../model/status.ts';
 
 /** Input of a load-balancer actor; stored with it, so it never changes. */
@@ -37,16 +38,6 @@ export type LoadBalancerCommand =
 export type HealthReport =
   | { type: 'AMPHORA_STALE'; amphoraId: string }
   | { type: 'AMPHORA_ALIVE'; amphoraId: string };
-
-/**
- * A new amphora for an old one. `oldId` is null where one is missing, `newId` where one is too many. New ids are chosen by
- * the sender.
- */
-export interface Replacement {
-  oldId: string | null;
-  newId: string | null;
-  role: AmphoraRole;
-}
 
 /**
  * What a load balancer tells its amphorae. `round` comes back in the reports, so that an answer to an earlier command

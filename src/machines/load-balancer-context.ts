@@ -1,6 +1,7 @@
 import type { ErrorRecord } from '../model/errors.ts';
+import type { Replacement } from '../model/replacement.ts';
 import type { AmphoraRole, Topology } from '../model/status.ts';
-import type { AmphoraReport, HealthReport, Replacement } from './events.ts';
+import type { AmphoraReport, HealthReport } from './events.ts';
 
 /** How far an amphora has come in the current round; a later phase includes the earlier ones. */
 const phases = ['waiting', 'plugged', 'configured', 'synced'] as const;

@@ -159,15 +159,15 @@ export type AuditEntry = Awaited<ReturnType<ReturnType<typeof selectAudit>['exec
 /** Record what an operator did, in the transaction that does it. */
 export async function recordAudit(
   db: Queryable,
-  entry: { operator: string; action: string; actor: ActorRef; payload: object },
+  entry: { operator: string; action: string; actor: ActorRef | null; payload: object },
 ): Promise<void> {
   await db
     .insertInto('actor_audit')
     .values({
       operator: entry.operator,
       action: entry.action,
-      actor_kind: entry.actor.kind,
-      actor_id: entry.actor.id,
+      actor_kind: entry.actor?.kind ?? null,
+      actor_id: entry.actor?.id ?? null,
       payload: JSON.stringify(entry.payload),
     })
     .execute();

@@ -1,4 +1,5 @@
 import { type Selectable, sql } from 'kysely';
+import type { AmphoraInService } from '../model/replacement.ts';
 import type { Queryable } from './database.ts';
 import { columns } from './list.ts';
 import type { AmphoraTable } from './schema.ts';
@@ -33,9 +34,6 @@ export const amphoraAttributes = {
     expression: sql`(select project_id from load_balancers where id = amphorae.load_balancer_id)`,
   },
 } as const;
-
-/** An amphora as far as a failover needs to know it. */
-export type AmphoraInService = Pick<Amphora, 'id' | 'role'>;
 
 /** The amphorae of a load balancer, the oldest first. */
 export function listAmphorae(db: Queryable, loadBalancerId: string): Promise<AmphoraInService[]> {

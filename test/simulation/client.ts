@@ -1,6 +1,5 @@
 import type { Bus } from '../../src/actors/bus.ts';
-import type { Replacement } from '../../src/machines/events.ts';
-import type { AmphoraRole } from '../../src/model/status.ts';
+import { replaceAll, replaceSome } from '../../src/model/replacement.ts';
 import type { Invariants } from './invariants.ts';
 import type { Random } from './random.ts';
 import type { ChildRow, LoadBalancerRow, Rows } from './rows.ts';
@@ -67,15 +66,8 @@ export class Client {
     if (status !== 'ACTIVE' && status !== 'ERROR') return;
     const amphorae = rows.amphoraeOf(id);
     const one = status === 'ACTIVE' && random.chance(0.3) ? random.pick(amphorae) : undefined;
-    const roles: AmphoraRole[] = topology === 'SINGLE' ? ['STANDALONE'] : ['BACKUP', 'MASTER'];
-    const oldOnes = one ? [one] : roles.map((role) => amphorae.find((amphora) => amphora.role === role));
-    const replacements: Replacement[] = oldOnes.map((old, index) => ({
-      oldId: old?.id ?? null,
-      newId: random.uuid(),
-      role: old?.role ?? (roles[index] as AmphoraRole),
-    }));
-    const surplus = one ? [] : amphorae.filter((amphora) => !oldOnes.includes(amphora));
-    replacements.push(...surplus.map(({ id: oldId, role }) => ({ oldId, newId: null, role })));
+    const newId = () => random.uuid();
+    const replacements = one ? replaceSome(topology, [one], newId) : replaceAll(topology, amphorae, newId);
     loadBalancer.status = 'PENDING_UPDATE';
     bus.publish([store.send(addressOf(id), { type: 'FAILOVER', replacements } as { type: string })]);
   }

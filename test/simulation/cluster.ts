@@ -1,10 +1,12 @@
 import type { Logger } from 'pino';
 import { Node } from '../../src/actors/node.ts';
 import type { ActorStore } from '../../src/actors/store.ts';
+import { FailoverLimiter } from '../../src/failover/limiter.ts';
 import type { Effects } from '../../src/machines/effects.ts';
 import { machinesWith } from '../../src/machines/registry.ts';
 import type { SimulatedBus } from './bus.ts';
 import { simulatedEffects } from './effects.ts';
+import type { SimulatedFailovers } from './failover-queue.ts';
 import type { Faults } from './faults.ts';
 import type { Invariants } from './invariants.ts';
 import { Link } from './link.ts';
@@ -28,6 +30,15 @@ const deadlines = {
 };
 const machines = machinesWith(deadlines);
 
+/** Tight, so that a few load balancers meet all of them. */
+export const FAILOVER_LIMITS = {
+  concurrency: 1,
+  windowLimit: 3,
+  windowMs: 30_000,
+  stopPercent: 50,
+  stopMinimum: 2,
+};
+
 /** How long a process that is to end may take, before it is killed. */
 const PATIENCE_MS = 3_000;
 
@@ -36,6 +47,9 @@ const RESTART_MS = 4_000;
 
 /** From the last fault on, everything comes to rest within this time: the longest, a failover of two that fails at last. */
 export const REST_MS = 4 * deadlines.failover + deadlines.delete + 2 * LEASE_MS + 20_000;
+
+/** ... and of what was stale, within this time: those that fail wait for the next window, and only one is made at once. */
+export const RENEWED_MS = 3 * REST_MS;
 
 /** An effect ends within this time: it is taken over, and tried until its own deadline. The charts wait longer. */
 export const EFFECT_MS = PATIENCE_MS + RESTART_MS + LEASE_MS + 11_000;
@@ -53,6 +67,7 @@ export interface ClusterParts {
   rows: Rows;
   store: SimulatedStore;
   world: World;
+  failovers: SimulatedFailovers;
   bus: SimulatedBus;
   invariants: Invariants;
   log(process: SimulatedProcess): Logger;
@@ -64,6 +79,7 @@ export interface ClusterParts {
 interface Member {
   process: SimulatedProcess;
   node: Node;
+  limiter: FailoverLimiter;
 }
 
 /** The controllers: real nodes in simulated processes. */
@@ -98,6 +114,7 @@ export class Cluster {
     this.#members = this.#members.filter((each) => each !== member);
     await new Promise<void>((resolve) => {
       this.#parts.time.after(PATIENCE_MS, resolve);
+      member.limiter.close();
       member.node.close().then(resolve, resolve);
     });
     process.kill();
@@ -112,7 +129,7 @@ export class Cluster {
   }
 
   #start(name: string): void {
-    const { time, random, faults, store, world, rows, bus, invariants, tell } = this.#parts;
+    const { time, random, faults, store, world, failovers, rows, bus, invariants, tell } = this.#parts;
     const process = new SimulatedProcess(name, time, random);
     const storeLink = new Link(time, random, process, () => ({
       delayMs: faults.storeDelayMs,
@@ -150,10 +167,11 @@ export class Cluster {
         },
       }),
     });
+    const ownBus = bus.connect(process);
     const node = new Node(
       {
         store: storeThrough(organs.store, (call) => storeLink.call(call)),
-        bus: bus.connect(process),
+        bus: ownBus,
         clock: process.clock,
         machines,
         effects: organs.effects,
@@ -162,7 +180,18 @@ export class Cluster {
       { node: name, leaseMs: LEASE_MS, sweepMs: 1_000, cacheSize: 3, effectConcurrency: 4 },
     );
     tell(`${name} starts`);
-    this.#members.push({ process, node });
+    const limiter = new FailoverLimiter(
+      {
+        queue: failovers.through(storeLink),
+        clock: process.clock,
+        log: this.#parts.log(process),
+        newId: () => random.uuid(),
+        publish: (envelopes) => ownBus.publish(envelopes),
+      },
+      FAILOVER_LIMITS,
+      1_000,
+    );
+    this.#members.push({ process, node, limiter });
     // A process that cannot start ends, and is started again.
     node.start().catch(() => this.kill(process));
   }

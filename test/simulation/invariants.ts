@@ -1,5 +1,6 @@
 import type { ActorStore, Commit, CommitResult } from '../../src/actors/store.ts';
 import type { RowChange } from '../../src/machines/row-change.ts';
+import { FAILOVER_LIMITS } from './cluster.ts';
 import { isPending, type Rows } from './rows.ts';
 import type { SimulatedStore, StoredActor } from './store.ts';
 import type { World, WorldObserver } from './world.ts';
@@ -26,6 +27,8 @@ export class Invariants implements WorldObserver {
   readonly #promises = new Map<string, Promised>();
   readonly #consumed = new Set<string>();
   readonly #agentEpochs = new Map<string, number>();
+  /** Load balancers that fail over because of the limiter. */
+  readonly #automatic = new Set<string>();
 
   constructor(rows: Rows, now: () => number) {
     this.#rows = rows;
@@ -88,7 +91,7 @@ export class Invariants implements WorldObserver {
     }
   }
 
-  #applied({ actor, epoch, node, cause, outcome }: Commit, lease: object, world: World): void {
+  #applied({ actor, event, epoch, node, cause, outcome }: Commit, lease: object, world: World): void {
     const name = `${actor.kind} ${actor.id}`;
     const history = this.#histories.get(name) ?? { version: 0, epoch: 0, lastSeq: 0 };
     const { owner, epoch: leased } = lease as { owner?: string; epoch?: number };
@@ -111,6 +114,11 @@ export class Invariants implements WorldObserver {
     }
     this.#histories.set(name, { ...history, version: actor.version + 1, epoch });
     for (const change of outcome.rowChanges) this.#settled(change, world);
+    if (!outcome.state.startsWith('failingOver')) this.#automatic.delete(actor.id);
+    else if (event.type === 'FAILOVER' && event.automatic) this.#automatic.add(actor.id);
+    if (this.#automatic.size > FAILOVER_LIMITS.concurrency) {
+      this.violated(`${this.#automatic.size} automatic failovers at once`);
+    }
     // Who is told that a removal failed still has the child.
     for (const [id, promised] of this.#promises) {
       if (this.#rows.children.get(id)?.status === 'ERROR') promised.outcome = 'present';
@@ -207,6 +215,7 @@ export class Invariants implements WorldObserver {
         'no rest although nothing goes wrong any more:',
         ...pending.map(({ id, status }) => `${id} ${status}`),
         ...unread,
+        ...this.#rows.stale().map(({ id }) => `amphora ${id} is stale`),
         ...busy.map(({ kind, id, state }) => `${kind} ${id} is busy in ${state}`),
       ].join('\n    '),
     );

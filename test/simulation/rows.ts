@@ -61,6 +61,13 @@ export class Rows {
     return [...this.amphorae.values()].filter((amphora) => amphora.loadBalancerId === loadBalancerId);
   }
 
+  /** Amphorae that are not heard of, the longest silent first. */
+  stale(): AmphoraRow[] {
+    return [...this.amphorae.values()]
+      .filter(({ staleSince }) => staleSince !== null)
+      .sort((a, b) => (a.staleSince ?? 0) - (b.staleSince ?? 0));
+  }
+
   apply(change: RowChange): void {
     switch (change.op) {
       case 'storeVip':

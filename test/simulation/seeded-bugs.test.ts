@@ -73,6 +73,10 @@ const bugs: Record<string, { bug: Bug; noticed: RegExp }> = {
     },
     noticed: /no rest/,
   },
+  'automatic failovers are not counted': {
+    bug: { forgetfulLimiter: true },
+    noticed: /automatic failovers at once/,
+  },
   'an amphora is released without its ports': {
     bug: { surgery: releaseNothing },
     noticed: /leaked/,

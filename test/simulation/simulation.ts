@@ -1,8 +1,10 @@
 import pino, { type Logger } from 'pino';
 import { SimulatedBus } from './bus.ts';
 import { Client } from './client.ts';
-import { Cluster, EFFECT_MS, LEASE_MS, type NodeOrgans, REST_MS } from './cluster.ts';
+import { Cluster, EFFECT_MS, LEASE_MS, type NodeOrgans, RENEWED_MS, REST_MS } from './cluster.ts';
+import { SimulatedFailovers } from './failover-queue.ts';
 import { calm, type Faults } from './faults.ts';
+import { Heartbeats } from './heartbeats.ts';
 import { Invariants } from './invariants.ts';
 import { Random } from './random.ts';
 import { isPending, Rows } from './rows.ts';
@@ -17,6 +19,8 @@ export interface Bug {
   surgery?(organs: NodeOrgans): NodeOrgans;
   /** Agents obey every epoch. */
   obedientAgents?: boolean;
+  /** The limiter does not count what is in progress. */
+  forgetfulLimiter?: boolean;
 }
 
 export interface SimulationOptions {
@@ -49,11 +53,15 @@ export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Pr
   });
   const world = new World(() => time.now, invariants, { fencing: bug.obedientAgents !== true });
   const bus = new SimulatedBus(time, random, faults);
+  const failovers = new SimulatedFailovers(rows, store, {
+    now: () => time.now,
+    counting: bug.forgetfulLimiter !== true,
+  });
   const tell = (text: string) => trace?.(`${(time.now / 1000).toFixed(3).padStart(8)}  ${text}`);
   const surgery = (organs: NodeOrgans) => bug.surgery?.(organs) ?? organs;
   const log = (process: SimulatedProcess) => (trace ? loggerOf(process, tell) : silent);
   const cluster = new Cluster(
-    { ...{ time, random, faults, rows, store, world, bus, invariants }, log, tell, surgery },
+    { ...{ time, random, faults, rows, store, world, failovers, bus, invariants }, log, tell, surgery },
     1 + random.below(3),
   );
   const api = bus.connect(new SimulatedProcess('api', time, random));
@@ -65,7 +73,8 @@ export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Pr
   for (let count = 4 + random.below(12); count > 0; count -= 1) {
     time.after(random.between(STORM_MS / 8, STORM_MS), () => client.change());
   }
-  brew({ time, random, faults, cluster, tell });
+  const heartbeats = new Heartbeats({ rows, store, bus: api, random });
+  brew({ time, random, faults, cluster, heartbeats, tell });
   await time.run(() => false, STORM_MS);
 
   tell('the faults stop');
@@ -94,8 +103,12 @@ export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Pr
       .actors()
       .filter(({ effects }) => Object.keys(effects).length > 0)
       .map((actor) => ({ ...actor }));
+    let limitMs = REST_MS;
     while (!resting(rows, store)) {
-      if (time.now > begin + REST_MS) return invariants.stuck(store);
+      if (rows.stale().length > 0) limitMs = RENEWED_MS;
+      if (time.now > begin + limitMs) return invariants.stuck(store);
+      // An operator looks after what has stopped by itself.
+      if (failovers.state === 'stopped') failovers.resume();
       // An effect that takes longer is not run by anyone: it waits for the chart's deadline.
       if (prompt && time.now > begin + EFFECT_MS) invariants.moved(store, waiting.splice(0));
       await time.run(() => false, 500);
@@ -107,6 +120,7 @@ function resting(rows: Rows, store: SimulatedStore): boolean {
   const settled = ({ status }: { status: string }) => !isPending(status as never);
   return (
     store.messages().length === 0 &&
+    rows.stale().length === 0 &&
     [...rows.loadBalancers.values(), ...rows.children.values()].every(settled) &&
     store.actors().every(({ effects }) => Object.keys(effects).length === 0)
   );
@@ -118,9 +132,10 @@ function brew(parts: {
   random: Random;
   faults: Faults;
   cluster: Cluster;
+  heartbeats: Heartbeats;
   tell(text: string): void;
 }): void {
-  const { time, random, faults, cluster, tell } = parts;
+  const { time, random, faults, cluster, heartbeats, tell } = parts;
   // Some runs have bad links and some have not, so that a failure of processes is also seen alone.
   const sometimes = (most: number) => (random.chance(0.5) ? random.between(0, most) : 0);
   Object.assign(faults, {
@@ -165,6 +180,17 @@ function brew(parts: {
       });
     },
   ];
+  // From one amphora that dies to a network in which none is heard.
+  for (let count = random.chance(0.4) ? 1 + random.below(2) : 0; count > 0; count -= 1) {
+    const probability = random.between(0.2, 1);
+    time.after(random.between(STORM_MS / 4, STORM_MS), () => {
+      tell(`heartbeats stop with a probability of ${probability.toFixed(2)}`);
+      heartbeats.stop(probability);
+    });
+    if (random.chance(0.3)) {
+      time.after(random.between(STORM_MS / 2, STORM_MS), () => heartbeats.return(random.next()));
+    }
+  }
   for (let count = random.below(7); count > 0; count -= 1) {
     time.after(random.between(0, STORM_MS), () => {
       const process = random.pick(cluster.processes());

@@ -23,6 +23,7 @@ const layers: Record<string, Layer> = {
   'src/store': { layers: ['src/model', 'migrations'], typesOf: ['src/machines'] },
   'src/status': { layers: ['src/store', 'src/model'] },
   'src/actors': { layers: ['src/machines', 'src/model'], typesOf: ['src/store'] },
+  'src/failover': { layers: ['src/actors', 'src/store', 'src/model'] },
   'src/providers': { layers: ['src/model', 'src/amphora-api', 'src/store'], typesOf: ['src/config.ts'] },
   'src/effects': {
     layers: ['src/providers', 'src/render', 'src/amphora-api', 'src/secrets', 'src/store', 'src/model'],
@@ -40,6 +41,7 @@ const layers: Record<string, Layer> = {
         'src/actors',
         'src/amphora-api',
         'src/effects',
+        'src/failover',
         'src/http',
         'src/keystone',
         'src/machines',

@@ -18,6 +18,7 @@ import { openDatabase } from '../../store/database.ts';
 import { compileRowChanges } from '../../store/row-changes.ts';
 import { checkAccess, openAccess } from './access.ts';
 import { AnnouncingMailbox, AnnouncingStore } from './announcing.ts';
+import { openLimiter } from './failover-limiter.ts';
 import { keepHouse } from './housekeeping.ts';
 import { connectNats } from './nats.ts';
 import { openProvider } from './provider.ts';
@@ -56,6 +57,7 @@ export async function createController(config: Config, log: Logger): Promise<Con
     const { provider, networks } = await openProvider({ config, db: database.db, authority });
     closers.push(() => provider.close());
 
+    const mailbox = new AnnouncingMailbox(bus, announce);
     if (config.roles.includes('controller')) {
       const runtime = new Node(
         {
@@ -76,6 +78,8 @@ export async function createController(config: Config, log: Logger): Promise<Con
       );
       await runtime.start();
       closers.push(() => runtime.close());
+      const limiter = openLimiter({ config, db: database.db, mailbox, log });
+      closers.push(() => limiter.close());
       closers.push(keepHouse({ db: database.db, network: provider.network, log }));
 
       const publisher = new StatusPublisher(
@@ -93,7 +97,7 @@ export async function createController(config: Config, log: Logger): Promise<Con
       closers.push(closeAccess);
       const api = createApi({
         db: database.db,
-        mailbox: new AnnouncingMailbox(bus, announce),
+        mailbox,
         network: provider.network,
         networks,
         config,

@@ -77,6 +77,7 @@ const collectionVerbs: Record<string, string[]> = {
 const others: [prefix: string, action: string][] = [
   ['/amphorae/networks', 'amphorae_api:network'],
   ['/amphorae/actors', 'amphorae_api:actor'],
+  ['/amphorae/failovers', 'amphorae_api:actor'],
 ];
 
 /**
