@@ -38,6 +38,11 @@ export function parseNetwork(cidr: string): Network {
   return { family, value: (value >> host) << host, prefix: parts.prefix };
 }
 
+/** An address as the network of itself alone; a CIDR as it is. */
+export function toCidr(text: string): string {
+  return text.includes('/') ? text : `${text}/${BITS[isIPv4(text) ? 4 : 6]}`;
+}
+
 /** Whether the network holds the address. */
 export function contains(network: Network, address: Address): boolean {
   const host = BigInt(BITS[network.family] - network.prefix);

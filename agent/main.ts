@@ -94,6 +94,7 @@ export async function runAgent(settings: AgentSettings): Promise<Agent> {
     async close() {
       await server.close();
       health.stop();
+      firewall.release();
       haproxies.release();
       keepalived.release();
     },

@@ -57,7 +57,14 @@ export class Interfaces {
 
   /** The interfaces as the firewall wants to know them. */
   forFirewall(): FirewallInterface[] {
-    return this.#records.map(({ name, vip }) => ({ name, roles: vip ? ['vip', 'member'] : ['member'] }));
+    return this.#records.map((record) => ({
+      name: record.name,
+      roles: record.vip ? ['vip', 'member'] : ['member'],
+      addresses: [record.vip?.vrrp_ip, ...record.fixed_ips.map(({ ip_address }) => ip_address)]
+        .filter((address) => typeof address === 'string')
+        .map((address) => formatAddress(parseAddress(address))),
+      vips: vipAddresses(record),
+    }));
   }
 
   /** Configure again all stored interfaces that exist. Run once, after the firewall is loaded. */

@@ -2,21 +2,38 @@ import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { SecurityGroup } from '../../src/amphora-api/security-group.ts';
+import { z } from 'zod';
+import type { InterfaceRule } from '../../src/amphora-api/interface-rules.ts';
+import {
+  type DropLog,
+  type DropLogRequest,
+  type FirewallCounters,
+  SecurityGroup,
+} from '../../src/amphora-api/security-group.ts';
 import { CommandError } from '../command.ts';
 import { AgentError } from '../errors.ts';
 import { readOptional, writeAtomically } from '../files.ts';
+import { formatAddress, parseAddress } from '../ip-address.ts';
 import type { Namespace } from '../namespace.ts';
 import { Serial } from '../serial.ts';
 import type { AgentSettings } from '../settings.ts';
+import { readCounters } from './counters.ts';
+import { DropMonitor } from './drop-log.ts';
+import { admissionOf, InterfaceRules } from './interface-rules.ts';
 import { CLOSED, type FirewallInterface, isOpen, type Ruleset, renderRuleset } from './ruleset.ts';
-import { rebuild, replace, type Transaction } from './transaction.ts';
+import { rebuild, replace, TABLE, type Transaction } from './transaction.ts';
 
 interface FirewallParts {
   namespace: Namespace;
   settings: Pick<AgentSettings, 'state_dir' | 'run_dir' | 'nft_path'>;
   log: Logger;
 }
+
+const LIST_COUNTERS = ['list', 'counters', 'table', 'inet', TABLE.name];
+
+/** What a controller has asked for: ours all at once, Octavia's address by address. */
+const Desired = z.union([SecurityGroup, InterfaceRules]);
+type Desired = z.infer<typeof Desired>;
 
 /** The kernel's rules in the data-plane namespace, and the file they are restored from. One change at a time. */
 export class Firewall {
@@ -27,10 +44,13 @@ export class Firewall {
   readonly #transactionPath: string;
   readonly #log: Logger;
   readonly #serial = new Serial();
-  #group: SecurityGroup = CLOSED;
+  readonly #monitor: DropMonitor;
+  #desired: Desired = CLOSED;
   #interfaces: readonly FirewallInterface[] = [];
   #ruleset: Ruleset | undefined;
   #hash = '';
+  #tracedPerSecond: number | undefined;
+  #endOfLog: NodeJS.Timeout | undefined;
 
   constructor({ namespace, settings, log }: FirewallParts) {
     this.#namespace = namespace;
@@ -39,6 +59,7 @@ export class Firewall {
     this.#loadedPath = join(settings.run_dir, 'firewall-loaded.json');
     this.#transactionPath = join(settings.run_dir, 'firewall-transaction.json');
     this.#log = log;
+    this.#monitor = new DropMonitor({ namespace, nft: this.#nft, log });
   }
 
   /** Load the stored rules, or the closed set where there are none. Call it before any interface comes up. */
@@ -52,29 +73,90 @@ export class Firewall {
    * @throws AgentError 500 with nft's words
    */
   set(group: SecurityGroup): Promise<void> {
-    return this.#serial.run(async () => {
-      await this.#load(group, this.#interfaces);
-      await writeAtomically(this.#path, JSON.stringify(group));
+    return this.#serial.run(() => this.#accept(group));
+  }
+
+  /**
+   * Replace what is admitted for one address of an interface, as an Octavia controller asks for it. The first such call
+   * ends what a security group admits, and the other way round: the two are not mixed.
+   * @throws AgentError 500 with nft's words
+   */
+  setInterfaceRules(ip: string, rules: InterfaceRule[]): Promise<void> {
+    return this.#serial.run(() => {
+      const others = 'interface_rules' in this.#desired ? this.#desired.interface_rules : {};
+      const address = formatAddress(parseAddress(ip));
+      return this.#accept({
+        revision: this.#desired.revision + 1,
+        interface_rules: { ...others, [address]: rules },
+      });
     });
   }
 
   /** Fit the rules to the interfaces that there are now. */
   setInterfaces(interfaces: readonly FirewallInterface[]): Promise<void> {
-    return this.#serial.run(() => this.#load(this.#group, interfaces));
+    return this.#serial.run(() => this.#load(this.#desired, interfaces));
   }
 
   /** What is in force: the controller's revision, and a digest of the loaded rules. */
   status(): { revision: number; hash: string } {
-    return { revision: this.#group.revision, hash: this.#hash };
+    return { revision: this.#desired.revision, hash: this.#hash };
   }
 
   /** Somebody has said what may come in. */
   get open(): boolean {
-    return isOpen(this.#group);
+    return isOpen(this.#desired);
   }
 
-  async #load(group: SecurityGroup, interfaces: readonly FirewallInterface[]): Promise<void> {
-    const ruleset = renderRuleset(group, interfaces);
+  /** What was accepted and dropped. */
+  counters(): Promise<FirewallCounters> {
+    return this.#serial.run(async () => {
+      const listing = await this.#namespace.run(this.#nft, ['-j', ...LIST_COUNTERS]);
+      return readCounters(listing, this.#ruleset ?? { listeners: [] });
+    });
+  }
+
+  /** Write dropped packets down, at most so many a second, for a while. */
+  logDrops({ seconds, per_second }: DropLogRequest): Promise<void> {
+    return this.#serial.run(async () => {
+      this.#monitor.start();
+      await this.#trace(per_second);
+      clearTimeout(this.#endOfLog);
+      this.#endOfLog = setTimeout(() => void this.#endLog(), seconds * 1_000).unref();
+    });
+  }
+
+  dropLog(): DropLog {
+    return { active: this.#monitor.running, packets: this.#monitor.packets };
+  }
+
+  /** Stop what serves this agent only; the rules stay. */
+  release(): void {
+    clearTimeout(this.#endOfLog);
+    this.#monitor.stop();
+  }
+
+  #endLog(): Promise<void> {
+    return this.#serial.run(async () => {
+      this.#monitor.stop();
+      await this.#trace(undefined).catch((err) =>
+        this.#log.error({ err }, 'dropped packets are still traced'),
+      );
+    });
+  }
+
+  #trace(perSecond: number | undefined): Promise<void> {
+    this.#tracedPerSecond = perSecond;
+    return this.#load(this.#desired, this.#interfaces);
+  }
+
+  async #accept(desired: Desired): Promise<void> {
+    await this.#load(desired, this.#interfaces);
+    await writeAtomically(this.#path, JSON.stringify(desired));
+  }
+
+  async #load(desired: Desired, interfaces: readonly FirewallInterface[]): Promise<void> {
+    const admission = 'interface_rules' in desired ? admissionOf(desired, interfaces) : desired;
+    const ruleset = renderRuleset(admission, interfaces, { tracedPerSecond: this.#tracedPerSecond });
     const hash = createHash('sha256').update(JSON.stringify(ruleset)).digest('hex');
     if (hash !== this.#hash) {
       await this.#change(ruleset);
@@ -82,7 +164,7 @@ export class Firewall {
       this.#hash = hash;
       await writeFile(this.#loadedPath, JSON.stringify(ruleset), { mode: 0o600 });
     }
-    this.#group = group;
+    this.#desired = desired;
     this.#interfaces = interfaces;
   }
 
@@ -124,10 +206,10 @@ export class Firewall {
     }
   }
 
-  async #stored(): Promise<SecurityGroup> {
+  async #stored(): Promise<Desired> {
     try {
       const text = await readOptional(this.#path);
-      return text === undefined ? CLOSED : SecurityGroup.parse(JSON.parse(text));
+      return text === undefined ? CLOSED : Desired.parse(JSON.parse(text));
     } catch (error) {
       // Closed is the only safe reading of a damaged file; the controller's next push repairs it.
       this.#log.error(

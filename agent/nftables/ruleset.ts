@@ -1,5 +1,5 @@
 import type { ListenerRule, MemberEndpoint, SecurityGroup } from '../../src/amphora-api/security-group.ts';
-import { BITS, type Family, formatAddress, parseAddress } from '../ip-address.ts';
+import { type Family, formatAddress, parseAddress, toCidr } from '../ip-address.ts';
 import { type CidrSet, isWholeFamily, uniteCidrs } from './cidr-set.ts';
 import * as nft from './statements.ts';
 
@@ -9,6 +9,9 @@ export type InterfaceRole = 'vip' | 'member';
 export interface FirewallInterface {
   name: string;
   roles: readonly InterfaceRole[];
+  /** Its own addresses, and the VIPs that it may hold, in canonical spelling. */
+  addresses: readonly string[];
+  vips: readonly string[];
 }
 
 /** What an amphora lets in: a security group as it came, or what an Octavia controller's interface rules mean. */
@@ -25,7 +28,7 @@ export interface Ruleset {
   sets: NftSet[];
   chains: NftChain[];
   /** Verdict map from protocol . port to a listener's chain. */
-  listeners: { key: nft.Expression; chain: string }[];
+  listeners: { protocol: ListenerRule['protocol']; port: number; chain: string }[];
 }
 
 export interface NftSet {
@@ -105,7 +108,7 @@ export function renderRuleset(
   { tracedPerSecond }: RulesetOptions = {},
 ): Ruleset {
   const openings = uniteRules(admission.rules);
-  const translated = openings.some(({ protocol }) => protocol !== 'tcp');
+  const translated = openings.some(({ protocol }) => protocol !== 'TCP');
   return {
     counters: [DROPPED, ...openings.flatMap(({ chain }) => [acceptedBy(chain), droppedBy(chain)])].map(
       (name) => ({
@@ -115,7 +118,7 @@ export function renderRuleset(
     sets: [
       ...FAMILIES.flatMap((family) => [
         addressSet('vips', admission.vips, family),
-        intervalSet('vrrp-peers', uniteCidrs(admission.vrrp_peers.map(asCidr)), family),
+        intervalSet('vrrp-peers', uniteCidrs(admission.vrrp_peers.map(toCidr)), family),
         addressSet('pinged', admission.pinged ?? [], family),
         memberSet(admission, family),
       ]),
@@ -130,7 +133,7 @@ export function renderRuleset(
       icmpChain(isOpen(admission)),
       ...baseChains(interfaces, translated),
     ],
-    listeners: openings.map(({ chain, protocol, port }) => ({ key: nft.concat(protocol, port), chain })),
+    listeners: openings.map(({ chain, protocol, port }) => ({ chain, protocol, port })),
   };
 }
 
@@ -288,21 +291,19 @@ function memberChains({ members }: Admission, translated: boolean): NftChain[] {
   ];
 }
 
-interface Opening {
+interface Opening extends Pick<ListenerRule, 'protocol' | 'port'> {
   chain: string;
-  protocol: string;
-  port: number;
   sources: CidrSet;
 }
 
 /** One opening for each protocol and port, whatever number of rules name it; none where nobody is allowed. */
 function uniteRules(rules: readonly ListenerRule[]): Opening[] {
-  const byEndpoint = Map.groupBy(rules, ({ protocol, port }) => `${protocol.toLowerCase()}-${port}`);
-  return [...byEndpoint].flatMap(([chain, united]) => {
-    const [protocol = '', port] = chain.split('-');
+  const byChain = Map.groupBy(rules, ({ protocol, port }) => `${protocol.toLowerCase()}-${port}`);
+  return [...byChain].flatMap(([chain, united]) => {
+    const [{ protocol, port }] = united as [ListenerRule];
     const sources = uniteCidrs(united.flatMap(({ allowed_cidrs }) => allowed_cidrs ?? EVERYONE));
     const nobody = FAMILIES.every((family) => sources[family].length === 0);
-    return nobody ? [] : [{ chain, protocol, port: Number(port), sources }];
+    return nobody ? [] : [{ chain, protocol, port, sources }];
   });
 }
 
@@ -351,8 +352,4 @@ function memberSet({ members }: Admission, family: Family): NftSet {
   }
   const elem = [...unique.keys()].sort().map((key) => unique.get(key) as nft.Expression);
   return { name: `members-${family}`, type: [nft.addressType(family), 'inet_proto', 'inet_service'], elem };
-}
-
-function asCidr(text: string): string {
-  return text.includes('/') ? text : `${text}/${BITS[parseAddress(text).family]}`;
 }

@@ -1,5 +1,5 @@
 import { LISTENERS, type NftChain, type NftSet, type Ruleset } from './ruleset.ts';
-import { goto, type Rule } from './statements.ts';
+import { concat, goto, type Rule } from './statements.ts';
 
 type Command = { [verb: string]: unknown };
 
@@ -8,7 +8,7 @@ export interface Transaction {
   nftables: Command[];
 }
 
-const TABLE = { family: 'inet', name: 'amphora' };
+export const TABLE = { family: 'inet', name: 'amphora' };
 const IN_TABLE = { family: TABLE.family, table: TABLE.name };
 
 /** Build the table anew, whatever the kernel has. */
@@ -43,7 +43,7 @@ export function replace(previous: Ruleset, next: Ruleset): Transaction {
   const counters = compare(previous.counters, next.counters, ({ name }) => name);
   const sets = compare(previous.sets, next.sets, (set) => set.name);
   const chains = compare(previous.chains, next.chains, (chain) => chain.name);
-  const listeners = compare(previous.listeners, next.listeners, ({ key }) => JSON.stringify(key));
+  const listeners = compare(previous.listeners, next.listeners, ({ chain }) => chain);
 
   // A set that differs is another set of the same name; rules that look it up have to be written again.
   const replacedSets = sets.changed.map(({ name }) => `"@${name}"`);
@@ -99,6 +99,9 @@ function changeCounters(verb: 'add' | 'delete', counters: Ruleset['counters']): 
 
 function changeElements(verb: 'add' | 'delete', listeners: Ruleset['listeners']): Command[] {
   if (listeners.length === 0) return [];
-  const elem = listeners.map(({ key, chain }) => [key, goto(chain)]);
+  const elem = listeners.map(({ protocol, port, chain }) => [
+    concat(protocol.toLowerCase(), port),
+    goto(chain),
+  ]);
   return [{ [verb]: { element: { ...IN_TABLE, name: LISTENERS, elem } } }];
 }

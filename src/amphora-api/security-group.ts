@@ -36,3 +36,35 @@ export const SecurityGroup = z.strictObject({
   pinged: z.array(IpAddress).max(100_000).optional(),
 });
 export type SecurityGroup = z.infer<typeof SecurityGroup>;
+
+const Count = z.object({ packets: z.number(), bytes: z.number() });
+
+/** Answer of `GET /1.0/security-group/counters`: since the listener was opened, or the table was built anew. */
+export const FirewallCounters = z.object({
+  listeners: z.array(
+    z.object({
+      protocol: ListenerRule.shape.protocol,
+      port: Port,
+      accepted: Count,
+      /** From sources that the listener does not allow. */
+      dropped: Count,
+    }),
+  ),
+  /** What was for no listener. */
+  dropped: Count,
+});
+export type FirewallCounters = z.infer<typeof FirewallCounters>;
+
+/** Body of `POST /1.0/security-group/drop-log`: how long dropped packets are written down, and how many at most. */
+export const DropLogRequest = z.strictObject({
+  seconds: z.number().int().min(1).max(3_600).default(60),
+  per_second: z.number().int().min(1).max(100).default(10),
+});
+export type DropLogRequest = z.infer<typeof DropLogRequest>;
+
+/** Answer of `GET /1.0/security-group/drop-log`: the last packets in nft's words, oldest first. */
+export const DropLog = z.object({
+  active: z.boolean(),
+  packets: z.array(z.object({ time: z.iso.datetime(), packet: z.string() })),
+});
+export type DropLog = z.infer<typeof DropLog>;
