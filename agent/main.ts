@@ -49,7 +49,7 @@ export async function runAgent(settings: AgentSettings): Promise<Agent> {
     onChange: (list) => firewall.setInterfaces(list),
   });
   await firewall.restore(interfaces.forFirewall());
-  if (firewall.open) await namespace.speak();
+  if (firewall.open || settings.firewall === 'sriov') await namespace.speak();
   await namespace.open();
   await interfaces.restore();
   const haproxies = new Haproxies({ namespace, settings, log });

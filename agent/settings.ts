@@ -21,6 +21,8 @@ export const AgentSettings = z.strictObject({
   /** Common name or DNS name that the client certificate must carry besides being signed by `client_ca`. */
   controller_name: z.string().min(1).default('amphorae-controller'),
   topology: z.enum(['SINGLE', 'ACTIVE_STANDBY']).default('SINGLE'),
+  /** `sriov`: only VFs are filtered here; ordinary ports are behind security groups of the cloud (as in Octavia). */
+  firewall: z.enum(['always', 'sriov']).default('always'),
   haproxy_path: Path.default('/usr/sbin/haproxy'),
   keepalived_path: Path.default('/usr/sbin/keepalived'),
   nft_path: Path.default('/usr/sbin/nft'),

@@ -16,7 +16,7 @@ import { validateInterface } from './validate.ts';
 
 interface InterfacesParts {
   kernel: KernelInterfaces;
-  settings: Pick<AgentSettings, 'state_dir' | 'topology'>;
+  settings: Pick<AgentSettings, 'state_dir' | 'topology' | 'firewall'>;
   log: Logger;
   /** Awaited before an interface of the new list comes up. */
   onChange(interfaces: FirewallInterface[]): Promise<void>;
@@ -57,8 +57,10 @@ export class Interfaces {
 
   /** The interfaces as the firewall wants to know them. */
   forFirewall(): FirewallInterface[] {
+    const { firewall } = this.#parts.settings;
     return this.#records.map((record) => ({
       name: record.name,
+      filtered: firewall === 'always' || record.is_sriov,
       roles: record.vip ? ['vip', 'member'] : ['member'],
       addresses: [record.vip?.vrrp_ip, ...record.fixed_ips.map(({ ip_address }) => ip_address)]
         .filter((address) => typeof address === 'string')
@@ -96,8 +98,9 @@ export class Interfaces {
         });
       }
       const { mac_address, mtu } = body;
+      const is_sriov = body.is_sriov ?? false;
       const fixed_ips = taken?.fixed_ips ?? [];
-      await this.#plug({ name: VIP_INTERFACE, mac_address, mtu, vip: { ...body, vip }, fixed_ips });
+      await this.#plug({ name: VIP_INTERFACE, mac_address, mtu, is_sriov, vip: { ...body, vip }, fixed_ips });
     });
   }
 
@@ -108,10 +111,11 @@ export class Interfaces {
       const { mac_address, mtu, fixed_ips, vip_net_info } = body;
       const known = this.#records.find((record) => record.mac_address === mac_address);
       const vip = vip_net_info ?? known?.vip;
+      const is_sriov = body.is_sriov ?? vip?.is_sriov ?? false;
       const name = vip
         ? VIP_INTERFACE
         : (known?.name ?? freeName(this.#records.map((record) => record.name)));
-      await this.#plug({ name, mac_address, mtu, ...(vip && { vip }), fixed_ips: fixed_ips ?? [] });
+      await this.#plug({ name, mac_address, mtu, is_sriov, ...(vip && { vip }), fixed_ips: fixed_ips ?? [] });
     });
   }
 

@@ -7,6 +7,8 @@ export const InterfaceRecord = z.strictObject({
   name: z.string().regex(/^eth\d{1,4}$/),
   mac_address: PlugVip.shape.mac_address,
   mtu: PlugVip.shape.mtu,
+  /** A virtual function, on which no security group of the cloud works. */
+  is_sriov: z.boolean().default(false),
   /** The VIP's interface only. */
   vip: PlugVip.extend({ vip: IpAddress }).optional(),
   /** Addresses on the networks of members. */

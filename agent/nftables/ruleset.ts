@@ -9,6 +9,8 @@ export type InterfaceRole = 'vip' | 'member';
 export interface FirewallInterface {
   name: string;
   roles: readonly InterfaceRole[];
+  /** false: somebody else filters what arrives here. */
+  filtered: boolean;
   /** Its own addresses, and the VIPs that it may hold, in canonical spelling. */
   addresses: readonly string[];
   vips: readonly string[];
@@ -108,7 +110,8 @@ export function renderRuleset(
   { tracedPerSecond }: RulesetOptions = {},
 ): Ruleset {
   const openings = uniteRules(admission.rules);
-  const translated = openings.some(({ protocol }) => protocol !== 'TCP');
+  const unfiltered = interfaces.some(({ filtered }) => !filtered);
+  const translated = unfiltered || openings.some(({ protocol }) => protocol !== 'TCP');
   return {
     counters: [DROPPED, ...openings.flatMap(({ chain }) => [acceptedBy(chain), droppedBy(chain)])].map(
       (name) => ({
@@ -143,16 +146,22 @@ function baseChains(interfaces: readonly FirewallInterface[], translated: boolea
     base: { type: 'filter', hook, prio, policy: 'drop' },
     rules,
   });
-  const arrivingFor = (role: InterfaceRole, chain: string): nft.Rule[] => {
-    const names = interfaces.filter(({ roles }) => roles.includes(role)).map(({ name }) => name);
-    return names.length > 0 ? [[nft.among(nft.meta('iifname'), names.sort()), nft.jump(chain)]] : [];
+  const arriving = (
+    which: (arrival: FirewallInterface) => boolean,
+    ...verdict: nft.Statement[]
+  ): nft.Rule[] => {
+    const names = interfaces.filter(which).map(({ name }) => name);
+    return names.length > 0 ? [[nft.among(nft.meta('iifname'), names.sort()), ...verdict]] : [];
   };
+  const arrivingFor = (role: InterfaceRole, chain: string) =>
+    arriving(({ filtered, roles }) => filtered && roles.includes(role), nft.jump(chain));
   // Errors are told of the flows that they belong to, and no flows of their own.
   const untranslated = nft.amongOthers(nft.meta('l4proto'), ['udp', 'sctp', 'icmp', 'ipv6-icmp']);
   return [
     filter('prerouting', RAW, [
       [fromLoopback, nft.notrack, nft.accept],
       translated ? [untranslated, nft.notrack] : [nft.notrack],
+      ...arriving(({ filtered }) => !filtered, ...admit),
       ...arrivingFor('vip', 'vip'),
       ...arrivingFor('vip', 'vrrp'),
       ...arrivingFor('member', 'member'),

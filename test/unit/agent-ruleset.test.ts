@@ -13,8 +13,8 @@ const directory = mkdtempSync(join(tmpdir(), 'amphorae-ruleset-'));
 test.after(() => rmSync(directory, { recursive: true, force: true }));
 
 const INTERFACES: FirewallInterface[] = [
-  { name: 'eth1', roles: ['vip', 'member'], addresses: ['10.0.0.7'], vips: ['10.0.0.5'] },
-  { name: 'eth2', roles: ['member'], addresses: ['10.0.1.7'], vips: [] },
+  { name: 'eth1', roles: ['vip', 'member'], filtered: true, addresses: ['10.0.0.7'], vips: ['10.0.0.5'] },
+  { name: 'eth2', roles: ['member'], filtered: true, addresses: ['10.0.1.7'], vips: [] },
 ];
 
 const GROUP = SecurityGroup.parse({

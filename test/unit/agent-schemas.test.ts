@@ -74,7 +74,7 @@ test('plug bodies hold addresses only', () => {
 
 test('addresses fit their subnets and families', () => {
   const record = (changes: object) => ({
-    ...{ name: 'eth1', mac_address: vip.mac_address, mtu: null, fixed_ips: [] },
+    ...{ name: 'eth1', mac_address: vip.mac_address, mtu: null, is_sriov: false, fixed_ips: [] },
     vip: { ...vip, vip: '10.0.0.5', ...changes },
   });
   validateInterface(record({}));

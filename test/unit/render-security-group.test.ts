@@ -32,6 +32,22 @@ test('members may answer, also where only their health is asked', () => {
   ]);
 });
 
+test('members may answer a check in its own protocol, whatever their pool speaks', () => {
+  const checked = (type: 'TCP' | 'PING' | 'UDP-CONNECT') =>
+    renderSecurityGroup(
+      loadBalancer({
+        listeners: [listener({ protocol: 'UDP' })],
+        pools: [pool({ protocol: 'UDP', members: [member()], healthMonitor: healthMonitor({ type }) })],
+      }),
+      amphora(),
+    );
+  const endpoint = (protocol: string) => ({ address: '203.0.113.11', port: 8080, protocol });
+  assert.equal(checked('TCP').members, [endpoint('UDP'), endpoint('TCP')]);
+  assert.equal(checked('UDP-CONNECT').members, [endpoint('UDP')]);
+  assert.equal(checked('PING').members, [endpoint('UDP')]);
+  assert.equal(checked('PING').pinged, ['203.0.113.11']);
+});
+
 test('peers are the other amphorae that are in service', () => {
   const peer = amphora({ id: uuid(3), vrrpIp: '198.51.100.9' });
   const building = amphora({ id: uuid(4), vrrpIp: '198.51.100.10', status: 'BOOTING' });
