@@ -1,35 +1,34 @@
-import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import { partitionOf } from '../machines/address.ts';
-import { machineVersions } from '../machines/registry.ts';
-import type { RowChange } from '../machines/row-change.ts';
 import { rethrow } from '../store/database-errors.ts';
-import { Parameters, statementName } from '../store/statement.ts';
+import { statementName } from '../store/statement.ts';
+import { Batches } from './batches.ts';
 import type { Envelope } from './bus.ts';
-import { START } from './mailbox.ts';
+import { type CommitAnswer, commitStatement, type RowChangeCompiler } from './commit-statement.ts';
 import { Slots } from './slots.ts';
 import type { ActorId, ActorRow, ActorStore, Commit, CommitResult, Lease, StoredTimer } from './store.ts';
-import { XSTATE_VERSION } from './versions.ts';
 
-/** Says row changes in SQL: named common table expressions that act only where `guard` has a row. */
-export type RowChangeCompiler = (
-  changes: RowChange[],
-  parameters: Parameters,
-  guard: string,
-) => [name: string, sql: string][];
+/** Two are enough to keep the database at work while answers are on their way; more would only make batches smaller. */
+const COMMITS_AT_ONCE = 2;
 
-type DeadLetter = NonNullable<Commit['deadLetter']>;
+/** Commits in one statement. */
+const BATCH_SIZE = 32;
 
 /** The runtime's store in PostgreSQL. */
 export class PostgresActorStore implements ActorStore {
   readonly #pool: pg.Pool;
   readonly #slots: Slots;
   readonly #compileRowChanges: RowChangeCompiler;
+  readonly #commits: Batches<Commit, CommitResult>;
 
   constructor(pool: pg.Pool, compileRowChanges: RowChangeCompiler) {
     this.#pool = pool;
     this.#slots = new Slots(pool.options.max);
     this.#compileRowChanges = compileRowChanges;
+    this.#commits = new Batches(
+      // Actors of one partition may write the same rows: a load balancer and its amphorae.
+      { atOnce: COMMITS_AT_ONCE, size: BATCH_SIZE, keyOf: ({ actor }) => actor.partition },
+      (commits) => this.#commitAll(commits),
+    );
   }
 
   async load({ kind, id }: ActorId): Promise<ActorRow | undefined> {
@@ -37,144 +36,23 @@ export class PostgresActorStore implements ActorStore {
     return rows[0] && toActor(rows[0]);
   }
 
-  /**
-   * One statement, one round trip. `guard` locks the actor and proves that this node may write it; `consumed` takes the
-   * cause away; `advanced` writes the actor; all the rest happens only if these three did.
-   */
-  async commit(commit: Commit): Promise<CommitResult> {
-    const { actor, outcome } = commit;
-    const sent = outgoing(commit);
-    const p = new Parameters();
-    const kind = p.add(actor.kind, 'text');
-    const id = p.add(actor.id, 'uuid');
-    const epoch = p.add(commit.epoch, 'bigint');
-    const node = p.add(commit.node, 'text');
+  commit(commit: Commit): Promise<CommitResult> {
+    return this.#commits.add(commit);
+  }
 
-    const parts: [string, string][] = [
-      [
-        'guard',
-        `SELECT a.id FROM actors a JOIN partitions l ON l.id = a.partition
-         WHERE a.kind = ${kind} AND a.id = ${id} AND a.version = ${p.add(actor.version)} AND a.epoch <= ${epoch}
-           AND l.epoch = ${epoch} AND l.owner = ${node}${this.#inOrder(commit, p)} FOR UPDATE OF a`,
-      ],
-      ['consumed', this.#consume(commit, p)],
-      [
-        'advanced',
-        `UPDATE actors SET version = version + 1, epoch = ${epoch}, state = ${p.add(outcome.state)},
-           snapshot = ${p.json(outcome.snapshot)}, effects = ${p.json(outcome.effects)}, done = ${p.add(outcome.done)},
-           machine_version = ${p.add(machineVersions[actor.kind])}, xstate_version = ${p.add(XSTATE_VERSION)},
-           updated_at = now()
-         WHERE kind = ${kind} AND id = ${id} AND EXISTS (SELECT 1 FROM consumed) RETURNING version`,
-      ],
-      [
-        'recorded',
-        `INSERT INTO actor_events (actor_kind, actor_id, version, epoch, node, event, from_state, to_state, actions,
-           handled)
-         SELECT ${kind}, ${id}, version, ${epoch}, ${node}, ${p.json(commit.event)}, ${p.add(outcome.previousState)},
-           ${p.add(outcome.state)}, ${p.json(summary(commit))}, ${p.add(outcome.handled, 'boolean')} FROM advanced`,
-      ],
-    ];
-    if (commit.deadLetter) parts.push(['buried', this.#buried(commit, commit.deadLetter, p)]);
-    if (outcome.spawned.length > 0) {
-      parts.push([
-        'spawned',
-        `INSERT INTO actors (kind, id, partition, machine_version, xstate_version, input)
-         SELECT kind, id, ${p.add(actor.partition, 'integer')}, version, ${p.add(XSTATE_VERSION)}, input
-         FROM jsonb_to_recordset(${p.json(spawnRows(commit))}) AS actor (kind text, id uuid, version integer, input jsonb)
-         WHERE EXISTS (SELECT 1 FROM advanced)`,
-      ]);
-    }
-    if (sent.length > 0) {
-      parts.push([
-        'sent',
-        `INSERT INTO messages (id, partition, actor_kind, actor_id, event)
-         SELECT id, partition, kind, "actorId", event
-         FROM jsonb_to_recordset(${p.json(sent)})
-           AS message (id uuid, partition integer, kind text, "actorId" uuid, event jsonb)
-         WHERE EXISTS (SELECT 1 FROM advanced) RETURNING id, seq`,
-      ]);
-    }
-    parts.push(...this.#timerParts(commit, kind, id, p));
-    parts.push(...this.#compileRowChanges(outcome.rowChanges, p, 'advanced'));
-
-    const { rows } = await this.#query(
-      `WITH ${parts.map(([name, sql]) => `${name} AS (${sql})`).join(',\n')}
-       SELECT (SELECT count(*)::int FROM guard) AS guarded, (SELECT count(*)::int FROM advanced) AS advanced,
-         ${sent.length > 0 ? `(SELECT jsonb_object_agg(id, seq) FROM sent)` : 'NULL'} AS seqs`,
-      p.values,
+  async #commitAll(commits: Commit[]): Promise<CommitResult[]> {
+    const { text, values, sent } = commitStatement(commits, this.#compileRowChanges);
+    const { rows } = await this.#queryAtOnce(text, values);
+    const { guarded, advanced, seqs } = rows[0] as unknown as CommitAnswer;
+    return Promise.all(
+      commits.map(async (commit, n): Promise<CommitResult> => {
+        if (advanced?.includes(n)) {
+          const stored = sent[n]?.map((envelope) => ({ ...envelope, seq: seqs?.[envelope.id] ?? 0 })) ?? [];
+          return { result: 'committed', sent: stored };
+        }
+        return { result: guarded?.includes(n) ? 'duplicate' : await this.#whyRefused(commit) };
+      }),
     );
-    const { guarded, advanced, seqs } = rows[0] as {
-      guarded: number;
-      advanced: number;
-      seqs: Record<string, number> | null;
-    };
-    if (advanced === 1) {
-      return {
-        result: 'committed',
-        sent: sent.map((envelope) => ({ ...envelope, seq: seqs?.[envelope.id] ?? 0 })),
-      };
-    }
-    return { result: guarded === 1 ? 'duplicate' : await this.#whyRefused(commit) };
-  }
-
-  /** Messages of one actor are processed in the order of `seq`: an earlier one that waits refuses the commit. */
-  #inOrder({ cause }: Commit, p: Parameters): string {
-    if (cause.from !== 'message') return '';
-    return ` AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.actor_id = a.id AND m.actor_kind = a.kind
-      AND m.seq < ${p.add(cause.seq)})`;
-  }
-
-  #consume({ actor, cause }: Commit, p: Parameters): string {
-    switch (cause.from) {
-      case 'message':
-        return `DELETE FROM messages USING guard WHERE messages.id = ${p.add(cause.messageId)} RETURNING messages.id`;
-      case 'timer':
-        return `DELETE FROM timers USING guard WHERE actor_kind = ${p.add(actor.kind)} AND actor_id = guard.id
-          AND name = ${p.add(cause.name)} AND armed_version = ${p.add(cause.armedVersion)} RETURNING name`;
-      case 'effect':
-        // The version in the guard proves that the effect is still the one that the actor waits for.
-        return 'SELECT id FROM guard';
-    }
-  }
-
-  #buried({ actor, cause }: Commit, { event, error }: DeadLetter, p: Parameters): string {
-    const id = p.add(cause.from === 'message' ? cause.messageId : randomUUID(), 'uuid');
-    return `INSERT INTO dead_letters (id, partition, actor_kind, actor_id, event, created_at, error)
-      SELECT ${id}, ${p.add(actor.partition, 'integer')}, ${p.add(actor.kind, 'text')}, ${p.add(actor.id, 'uuid')},
-        ${p.json(event)}, coalesce((SELECT created_at FROM messages WHERE messages.id = ${id}), now()),
-        ${p.add(error, 'text')} FROM advanced`;
-  }
-
-  #timerParts(
-    { actor, outcome, cause }: Commit,
-    kind: string,
-    id: string,
-    p: Parameters,
-  ): [string, string][] {
-    const parts: [string, string][] = [];
-    const fired = cause.from === 'timer' ? cause.name : undefined;
-    const armed = new Set(outcome.armedTimers.map(({ name }) => name));
-    const disarmed = outcome.disarmedTimers.filter((name) => name !== fired && !armed.has(name));
-    if (disarmed.length > 0) {
-      parts.push([
-        'disarmed',
-        `DELETE FROM timers WHERE actor_kind = ${kind} AND actor_id = ${id} AND name = ANY (${p.add(disarmed)})
-           AND EXISTS (SELECT 1 FROM advanced)`,
-      ]);
-    }
-    if (outcome.armedTimers.length > 0) {
-      parts.push([
-        'armed',
-        `INSERT INTO timers (actor_kind, actor_id, name, partition, event, due_at, armed_version)
-         SELECT ${kind}, ${id}, name, ${p.add(actor.partition, 'integer')}, event, now() + "delayMs" * interval '1 millisecond',
-           ${p.add(actor.version + 1, 'bigint')}
-         FROM jsonb_to_recordset(${p.json(outcome.armedTimers)}) AS timer (name text, event jsonb, "delayMs" bigint)
-         WHERE EXISTS (SELECT 1 FROM advanced)
-         ON CONFLICT (actor_kind, actor_id, name) DO UPDATE
-           SET event = excluded.event, due_at = excluded.due_at, armed_version = excluded.armed_version`,
-      ]);
-    }
-    return parts;
   }
 
   async #whyRefused({
@@ -302,7 +180,7 @@ export class PostgresActorStore implements ActorStore {
     await this.#queryAtOnce('DELETE FROM nodes WHERE id = $1', [node]);
   }
 
-  /** Thousands of commits may wait, but here and not in the pool, where leases and the API would wait behind them. */
+  /** Thousands of questions may wait, but here and not in the pool, where leases and the API would wait behind them. */
   async #query(text: string, values: unknown[]): Promise<{ rows: Record<string, unknown>[] }> {
     return this.#slots.use(() => this.#queryAtOnce(text, values));
   }
@@ -322,35 +200,3 @@ const notQuarantined = `(actor_kind, actor_id) NOT IN (SELECT kind, id FROM acto
 
 const toActor = (row: Record<string, unknown>) => row as unknown as ActorRow;
 const toEnvelope = (row: Record<string, unknown>) => row as unknown as Envelope;
-
-function outgoing({ outcome, actor }: Commit): Envelope[] {
-  const births = outcome.spawned.map(({ address }) => ({ to: address, event: START }));
-  return [...births, ...outcome.messages].map(({ to, event }) => ({
-    id: randomUUID(),
-    seq: 0,
-    partition: to.loadBalancerId === actor.id ? actor.partition : partitionOf(to.loadBalancerId),
-    kind: to.kind,
-    actorId: to.id,
-    event,
-  }));
-}
-
-function spawnRows({ outcome }: Commit) {
-  return outcome.spawned.map(({ address, input }) => ({
-    kind: address.kind,
-    id: address.id,
-    version: machineVersions[address.kind],
-    input,
-  }));
-}
-
-/** What the transition did, for the actor's history. */
-function summary({ outcome }: Commit): object[] {
-  return [
-    ...outcome.stoppedEffects.map((id) => ({ stopped: id })),
-    ...outcome.startedEffects.map((id) => ({ started: id })),
-    ...outcome.armedTimers.map(({ name, delayMs }) => ({ armed: name, delayMs })),
-    ...outcome.messages.map(({ to, event }) => ({ sent: event.type, to: `${to.kind}/${to.id}` })),
-    ...outcome.rowChanges.map(({ op }) => ({ rows: op })),
-  ];
-}

@@ -37,9 +37,16 @@ export function openDatabase(
     max: options.maxConnections,
     application_name: options.applicationName,
     connectionTimeoutMillis: 10_000,
-    // Our statements go by keys: one plan for all values is as good as one for each, and planned once.
+    // Our statements go by keys: one plan for all values is as good as one for each, and planned once. It may be planned
+    // while tables are nearly empty, when reading all of one looks cheap, and is used when they are not.
     // And a process that hangs in the middle of a transaction must not hold its locks for ever.
-    options: '-c plan_cache_mode=force_generic_plan -c idle_in_transaction_session_timeout=30s',
+    options: serverSettings({
+      plan_cache_mode: 'force_generic_plan',
+      enable_seqscan: 'off',
+      enable_hashjoin: 'off',
+      enable_mergejoin: 'off',
+      idle_in_transaction_session_timeout: '30s',
+    }),
   });
   // Idle connections break when the server restarts; the pool replaces them on the next query.
   pool.on('error', () => {});
@@ -48,6 +55,12 @@ export function openDatabase(
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool: preparing(pool) }) });
   // Not db.destroy(): it leaves the pool open when only the pool was used.
   return { db, pool, close: () => pool.end() };
+}
+
+function serverSettings(settings: Record<string, string>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `-c ${name}=${value}`)
+    .join(' ');
 }
 
 /** The pool as kysely uses it, with every statement prepared under its name and every failure classified. */

@@ -1,6 +1,12 @@
 import type { AmphoraPatch, RowChange } from '../machines/row-change.ts';
 import type { Parameters } from './statement.ts';
 
+/** A change of the `n`th of the commits that one statement makes. */
+export interface NumberedChange {
+  n: number;
+  change: RowChange;
+}
+
 /** Tables below a load balancer that have a provisioning status, in the order in which rows can be removed. */
 const children = ['l7rules', 'l7policies', 'health_monitors', 'members', 'listeners', 'pools'] as const;
 
@@ -9,235 +15,247 @@ const selfReporting: readonly string[] = ['l7rules', 'l7policies', 'health_monit
 
 const pending = `provisioning_status IN ('PENDING_CREATE', 'PENDING_UPDATE', 'PENDING_DELETE')`;
 
-/** Those that change objects below the load balancer, which the API may be changing at the same time. */
-const acrossTables: readonly RowChange['op'][] = [
-  'settle',
-  'reject',
-  'failLoadBalancer',
-  'deleteLoadBalancer',
+type Op = RowChange['op'];
+type Change<O extends Op> = Extract<RowChange, { op: O }>;
+
+/** Every column that a patch may have. */
+const patched: string = Object.keys({
+  status: true,
+  compute_id: true,
+  lb_network_ip: true,
+  vrrp_ip: true,
+  ha_ip: true,
+  vrrp_port_id: true,
+  ha_port_id: true,
+  cert_expiration: true,
+  cached_zone: true,
+  image_id: true,
+  compute_flavor: true,
+  applied_revision: true,
+  error_code: true,
+  error_message: true,
+} satisfies Record<keyof AmphoraPatch, true>).join(', ');
+
+/** One kind of change in SQL, for any number of them. */
+interface Compiled {
+  /** What it takes of each, as columns of `jsonb_to_recordset`. */
+  columns: string;
+  /** Whether it touches objects below load balancers, which the API may be changing at the same time. */
+  across?: boolean;
+  /** Statements over the rows of `given`: those columns, of the changes that are to take effect. */
+  statements(given: string): string[];
+}
+
+const compilers: { [O in Op]: Compiled & { rows(change: Change<O>): object[] } } = {
+  storeVip: {
+    columns:
+      'id uuid, address text, "subnetId" uuid, "networkId" uuid, "portId" uuid, "additionalVips" jsonb',
+    rows: ({ loadBalancerId, vip, additionalVips }) => [{ id: loadBalancerId, ...vip, additionalVips }],
+    statements: (given) => [
+      `UPDATE load_balancers lb SET vip_address = given.address, vip_subnet_id = given."subnetId",
+         vip_network_id = given."networkId", vip_port_id = given."portId"
+       FROM ${given} WHERE lb.id = given.id`,
+      `UPDATE additional_vips a SET ip_address = vip.address, network_id = vip."networkId", port_id = vip."portId"
+       FROM ${given} CROSS JOIN LATERAL jsonb_to_recordset(given."additionalVips")
+         AS vip (address text, "subnetId" uuid, "networkId" uuid, "portId" uuid)
+       WHERE a.load_balancer_id = given.id AND a.subnet_id = vip."subnetId"`,
+    ],
+  },
+  insertAmphorae: {
+    columns: 'id uuid, "loadBalancerId" uuid, role text',
+    rows: ({ loadBalancerId, amphorae }) => amphorae.map((amphora) => ({ loadBalancerId, ...amphora })),
+    statements: (given) => [
+      `INSERT INTO amphorae (id, load_balancer_id, status, role, vrrp_id, vrrp_priority)
+       SELECT id, "loadBalancerId", 'PENDING_CREATE', role, 1,
+         CASE role WHEN 'MASTER' THEN 100 WHEN 'BACKUP' THEN 90 END FROM ${given}`,
+    ],
+  },
+  patchAmphora: {
+    columns: 'id uuid, patch jsonb',
+    rows: ({ amphoraId, patch }) => [{ id: amphoraId, patch }],
+    statements: (given) => [
+      `UPDATE amphorae SET updated_at = now(), (${patched}) = (
+         SELECT ${patched} FROM jsonb_populate_record(amphorae, given.patch))
+       FROM ${given} WHERE amphorae.id = given.id`,
+    ],
+  },
+  replacePorts: {
+    columns: 'id uuid, ports jsonb, "portIds" uuid[]',
+    rows: ({ amphoraId, ports }) => [{ id: amphoraId, ports, portIds: ports.map(({ portId }) => portId) }],
+    statements: (given) => [
+      `DELETE FROM amphora_ports p USING ${given} WHERE p.amphora_id = given.id AND p.port_id <> ALL ("portIds")`,
+      `INSERT INTO amphora_ports (port_id, amphora_id, role, network_id, vnic_type, mac_address, mtu, fixed_ips)
+       SELECT "portId", id, role, "networkId", "vnicType", "macAddress", mtu, "fixedIps"
+       FROM ${given} CROSS JOIN LATERAL jsonb_to_recordset(ports) AS port ("portId" uuid, role text, "networkId" uuid,
+         "vnicType" text, "macAddress" text, mtu integer, "fixedIps" jsonb)
+       ON CONFLICT (port_id) DO UPDATE SET fixed_ips = excluded.fixed_ips, mtu = excluded.mtu`,
+    ],
+  },
+  removeAmphora: {
+    columns: 'id uuid',
+    rows: ({ amphoraId }) => [{ id: amphoraId }],
+    statements: (given) => [`DELETE FROM amphorae USING ${given} WHERE amphorae.id = given.id`],
+  },
+  markAmphora: {
+    columns: 'id uuid, stale boolean',
+    rows: ({ amphoraId, stale }) => [{ id: amphoraId, stale }],
+    statements: (given) => [
+      `UPDATE amphorae SET stale_since = CASE WHEN given.stale THEN coalesce(stale_since, now()) END
+       FROM ${given} WHERE amphorae.id = given.id`,
+    ],
+  },
+  endFailover: {
+    columns: 'id uuid',
+    rows: ({ loadBalancerId }) => [{ id: loadBalancerId }],
+    statements: (given) => [
+      `UPDATE automatic_failovers SET ended_at = now()
+       FROM ${given} WHERE load_balancer_id = given.id AND ended_at IS NULL`,
+    ],
+  },
+  settle: {
+    columns: 'id uuid, revision bigint, decided bigint, revive boolean',
+    across: true,
+    rows: ({ loadBalancerId, revision, decided, revive }) => [
+      { id: loadBalancerId, revision, decided, revive },
+    ],
+    statements: settle,
+  },
+  reject: {
+    columns: 'id uuid, beyond bigint, through bigint, withhold boolean, code text, message text',
+    across: true,
+    rows: ({ loadBalancerId, beyond, through, withhold, error: { code, message } }) => [
+      { id: loadBalancerId, beyond, through, withhold, code, message },
+    ],
+    // Objects whose last change is one of those become ERROR; parents that were only locked stay as they are.
+    statements: (given) =>
+      children.map(
+        (table) =>
+          `UPDATE ${table} child SET provisioning_status = 'ERROR', withheld = given.withhold, error_code = code,
+             error_message = message, updated_at = now()
+           FROM ${given} WHERE load_balancer_id = given.id AND ${pending} AND revision > beyond AND revision <= through`,
+      ),
+  },
+  failLoadBalancer: {
+    columns: 'id uuid, code text, message text, "vipReleased" boolean',
+    across: true,
+    rows: ({ loadBalancerId, error: { code, message }, vipReleased }) => [
+      { id: loadBalancerId, code, message, vipReleased },
+    ],
+    statements: failLoadBalancer,
+  },
+  deleteLoadBalancer: {
+    columns: 'id uuid',
+    across: true,
+    rows: ({ loadBalancerId }) => [{ id: loadBalancerId }],
+    statements: (given) => [
+      ...children.map((table) => `DELETE FROM ${table} USING ${given} WHERE load_balancer_id = given.id`),
+      `UPDATE load_balancers lb SET provisioning_status = 'DELETED', operating_status = 'OFFLINE', updated_at = now()
+       FROM ${given} WHERE lb.id = given.id`,
+    ],
+  },
+};
+
+/** Kinds that come together or not at all, also where some of them have no rows: every other choice is a text to plan. */
+const kinds: readonly Op[][] = [
+  ['storeVip', 'insertAmphorae', 'patchAmphora', 'replacePorts'],
+  ['removeAmphora', 'markAmphora', 'endFailover'],
+  ['settle'],
+  ['reject'],
+  ['failLoadBalancer'],
+  ['deleteLoadBalancer'],
 ];
 
 /**
- * Row changes as common table expressions of one statement, with their names. Each takes effect only where
- * `(SELECT 1 FROM <guard>)` finds a row, so that a fenced commit changes nothing.
+ * Row changes as common table expressions of one statement, with their names. Each takes effect where `guard` has a row
+ * with its number, so that a fenced commit changes nothing.
  */
 export function compileRowChanges(
-  changes: RowChange[],
+  changes: NumberedChange[],
   parameters: Parameters,
   guard: string,
 ): [name: string, sql: string][] {
-  const named = (statements: string[]) =>
-    statements.map((sql, index): [string, string] => [`row_change_${index}`, sql]);
-  const across = changes.find(({ op }) => acrossTables.includes(op));
-  if (across === undefined || !('loadBalancerId' in across)) {
-    const when = `EXISTS (SELECT 1 FROM ${guard})`;
-    return named(mergePatches(changes).flatMap((change) => compile(change, parameters, when)));
-  }
-  // The load balancer's row is the lock of everything below it: whoever takes another row first ends in a deadlock.
-  const locked = `SELECT id FROM load_balancers WHERE id = ${parameters.add(across.loadBalancerId, 'uuid')}
-    AND EXISTS (SELECT 1 FROM ${guard}) FOR NO KEY UPDATE`;
-  const when = 'EXISTS (SELECT 1 FROM locked)';
-  return [
-    ['locked', locked],
-    ...named(mergePatches(changes).flatMap((change) => compile(change, parameters, when))),
-  ];
+  const merged = mergePatches(changes);
+  const seen = new Set(merged.map(({ change }) => change.op));
+  return kinds
+    .filter((ops) => ops.some((op) => seen.has(op)))
+    .flatMap((ops) => ops.flatMap((op) => compile(op, merged, parameters, guard)));
 }
 
 /** A row may be updated once per statement: patches of the same amphora become one. */
-function mergePatches(changes: RowChange[]): RowChange[] {
-  const patches = new Map<string, AmphoraPatch>();
-  const others: RowChange[] = [];
-  for (const change of changes) {
+function mergePatches(changes: NumberedChange[]): NumberedChange[] {
+  const patches = new Map<string, { n: number; change: Change<'patchAmphora'> }>();
+  const others: NumberedChange[] = [];
+  for (const { n, change } of changes) {
     if (change.op === 'patchAmphora') {
-      patches.set(change.amphoraId, { ...patches.get(change.amphoraId), ...change.patch });
+      const patch = { ...patches.get(change.amphoraId)?.change.patch, ...change.patch };
+      patches.set(change.amphoraId, { n, change: { ...change, patch } });
     } else {
-      others.push(change);
+      others.push({ n, change });
     }
   }
-  return [
-    ...others,
-    ...[...patches].map(([amphoraId, patch]) => ({ op: 'patchAmphora' as const, amphoraId, patch })),
-  ];
+  return [...others, ...patches.values()];
 }
 
-function compile(change: RowChange, parameters: Parameters, when: string): string[] {
-  switch (change.op) {
-    case 'storeVip':
-      return storeVip(change, parameters, when);
-    case 'insertAmphorae':
-      return [
-        `INSERT INTO amphorae (id, load_balancer_id, status, role, vrrp_id, vrrp_priority)
-         SELECT id, ${parameters.add(change.loadBalancerId, 'uuid')}, 'PENDING_CREATE', role, 1,
-           CASE role WHEN 'MASTER' THEN 100 WHEN 'BACKUP' THEN 90 END
-         FROM jsonb_to_recordset(${parameters.json(change.amphorae)}) AS amphora (id uuid, role text) WHERE ${when}`,
-      ];
-    case 'patchAmphora':
-      return patchAmphora(change.amphoraId, change.patch, parameters, when);
-    case 'replacePorts':
-      return replacePorts(change, parameters, when);
-    case 'removeAmphora':
-      return [`DELETE FROM amphorae WHERE id = ${parameters.add(change.amphoraId)} AND ${when}`];
-    case 'markAmphora':
-      return [
-        `UPDATE amphorae SET stale_since = ${change.stale ? 'coalesce(stale_since, now())' : 'NULL'}
-         WHERE id = ${parameters.add(change.amphoraId, 'uuid')} AND ${when}`,
-      ];
-    case 'endFailover':
-      return [
-        `UPDATE automatic_failovers SET ended_at = now()
-         WHERE load_balancer_id = ${parameters.add(change.loadBalancerId, 'uuid')} AND ended_at IS NULL AND ${when}`,
-      ];
-    case 'settle':
-      return settle(change, parameters, when);
-    case 'reject':
-      return reject(change, parameters, when);
-    case 'failLoadBalancer':
-      return failLoadBalancer(change, parameters, when);
-    case 'deleteLoadBalancer':
-      return deleteLoadBalancer(change.loadBalancerId, parameters, when);
-  }
-}
-
-type Change<Op extends RowChange['op']> = Extract<RowChange, { op: Op }>;
-
-function storeVip(change: Change<'storeVip'>, parameters: Parameters, when: string): string[] {
-  const id = parameters.add(change.loadBalancerId, 'uuid');
-  const { vip } = change;
-  const statements = [
-    `UPDATE load_balancers SET vip_address = ${parameters.add(vip.address)},
-       vip_subnet_id = ${parameters.add(vip.subnetId)}, vip_network_id = ${parameters.add(vip.networkId)},
-       vip_port_id = ${parameters.add(vip.portId)}
-     WHERE id = ${id} AND ${when}`,
-  ];
-  if (change.additionalVips.length > 0) {
-    statements.push(
-      `UPDATE additional_vips SET ip_address = given.address, network_id = given."networkId", port_id = given."portId"
-       FROM jsonb_to_recordset(${parameters.json(change.additionalVips)})
-         AS given (address text, "subnetId" uuid, "networkId" uuid, "portId" uuid)
-       WHERE load_balancer_id = ${id} AND subnet_id = given."subnetId" AND ${when}`,
-    );
-  }
-  return statements;
-}
-
-const amphoraColumns: { [K in keyof AmphoraPatch]-?: string | undefined } = {
-  status: undefined,
-  compute_id: undefined,
-  lb_network_ip: undefined,
-  vrrp_ip: undefined,
-  ha_ip: undefined,
-  vrrp_port_id: 'uuid',
-  ha_port_id: 'uuid',
-  cert_expiration: 'timestamptz',
-  cached_zone: undefined,
-  image_id: undefined,
-  compute_flavor: undefined,
-  applied_revision: 'bigint',
-  error_code: undefined,
-  error_message: undefined,
-};
-
-function patchAmphora(id: string, patch: AmphoraPatch, parameters: Parameters, when: string): string[] {
-  const assignments = Object.entries(amphoraColumns)
-    .filter(([column]) => column in patch)
-    .map(
-      ([column, cast]) =>
-        `${column} = ${parameters.add(patch[column as keyof AmphoraPatch], cast ?? 'text')}`,
-    );
-  return [
-    `UPDATE amphorae SET ${[...assignments, 'updated_at = now()'].join(', ')}
-     WHERE id = ${parameters.add(id)} AND ${when}`,
-  ];
-}
-
-function replacePorts(change: Change<'replacePorts'>, parameters: Parameters, when: string): string[] {
-  const amphora = parameters.add(change.amphoraId, 'uuid');
-  const ports = parameters.json(change.ports);
-  return [
-    `DELETE FROM amphora_ports WHERE amphora_id = ${amphora} AND ${when}
-       AND port_id NOT IN (SELECT "portId" FROM jsonb_to_recordset(${ports}) AS port ("portId" uuid))`,
-    `INSERT INTO amphora_ports (port_id, amphora_id, role, network_id, vnic_type, mac_address, mtu, fixed_ips)
-     SELECT "portId", ${amphora}, role, "networkId", "vnicType", "macAddress", mtu, "fixedIps"
-     FROM jsonb_to_recordset(${ports}) AS port ("portId" uuid, role text, "networkId" uuid, "vnicType" text,
-       "macAddress" text, mtu integer, "fixedIps" jsonb) WHERE ${when}
-     ON CONFLICT (port_id) DO UPDATE SET fixed_ips = excluded.fixed_ips, mtu = excluded.mtu`,
-  ];
-}
-
-function settle(change: Change<'settle'>, parameters: Parameters, when: string): string[] {
-  const id = parameters.add(change.loadBalancerId, 'uuid');
-  const revision = parameters.add(change.revision, 'bigint');
-  const decided = parameters.add(change.decided, 'bigint');
-  const settled = change.revive
-    ? `(provisioning_status IN ('PENDING_CREATE', 'PENDING_UPDATE') OR provisioning_status = 'ERROR' AND NOT withheld)`
-    : `provisioning_status IN ('PENDING_CREATE', 'PENDING_UPDATE')`;
-  const statements = children.flatMap((table) => {
-    const mine = `load_balancer_id = ${id} AND revision <= ${revision} AND ${when}`;
-    const operating = selfReporting.includes(table)
-      ? `, operating_status = CASE WHEN admin_state_up THEN 'ONLINE' ELSE 'OFFLINE' END`
-      : '';
-    return [
-      `DELETE FROM ${table} WHERE provisioning_status = 'PENDING_DELETE' AND ${mine}`,
-      `UPDATE ${table} SET provisioning_status = 'ACTIVE', error_code = NULL, error_message = NULL,
-         updated_at = now()${operating}
-       WHERE ${settled} AND ${mine}`,
-    ];
-  });
-  statements.push(
-    `UPDATE members SET operating_status = 'NO_MONITOR' WHERE load_balancer_id = ${id}
-       AND provisioning_status = 'ACTIVE' AND pool_id IN (SELECT pool_id FROM health_monitors
-         WHERE load_balancer_id = ${id} AND provisioning_status = 'PENDING_DELETE' AND revision <= ${revision})
-       AND ${when}`,
-  );
-  statements.push(
-    `UPDATE load_balancers SET applied_revision = ${revision}, updated_at = now(), error_code = NULL,
-       error_message = NULL,
-       provisioning_status = CASE WHEN desired_revision > ${decided} THEN 'PENDING_UPDATE' ELSE 'ACTIVE' END
-     WHERE id = ${id} AND ${when}`,
-  );
-  return statements;
-}
-
-/** Objects whose last change is one of those become ERROR; parents that were only locked stay as they are. */
-function reject(change: Change<'reject'>, parameters: Parameters, when: string): string[] {
-  const id = parameters.add(change.loadBalancerId, 'uuid');
-  const beyond = parameters.add(change.beyond, 'bigint');
-  const through = parameters.add(change.through, 'bigint');
-  const code = parameters.add(change.error.code);
-  const message = parameters.add(change.error.message);
-  return children.map(
-    (table) =>
-      `UPDATE ${table} SET provisioning_status = 'ERROR', withheld = ${change.withhold}, error_code = ${code},
-         error_message = ${message}, updated_at = now()
-       WHERE load_balancer_id = ${id} AND ${pending} AND revision > ${beyond} AND revision <= ${through}
-         AND ${when}`,
-  );
-}
-
-function failLoadBalancer(
-  change: Change<'failLoadBalancer'>,
+function compile<O extends Op>(
+  op: O,
+  changes: NumberedChange[],
   parameters: Parameters,
-  when: string,
-): string[] {
-  const id = parameters.add(change.loadBalancerId, 'uuid');
-  const code = parameters.add(change.error.code);
-  const message = parameters.add(change.error.message);
-  const failed = `provisioning_status = 'ERROR', error_code = ${code}, error_message = ${message}, updated_at = now()`;
+  guard: string,
+): [name: string, sql: string][] {
+  const { columns, across, rows, statements } = compilers[op];
+  const given = changes.flatMap(({ n, change }) =>
+    change.op === op ? rows(change as Change<O>).map((row) => ({ n, ...row })) : [],
+  );
+  // The load balancer's row is the lock of everything below it: whoever takes another row first ends in a deadlock.
+  const locked = across
+    ? 'CROSS JOIN LATERAL (SELECT FROM load_balancers lb WHERE lb.id = given.id FOR NO KEY UPDATE) AS locked'
+    : '';
+  const effective = `SELECT given.* FROM jsonb_to_recordset(${parameters.json(given)})
+    AS given (n integer, ${columns}) ${locked} WHERE n IN (SELECT n FROM ${guard})`;
   return [
-    `UPDATE load_balancers SET ${failed}${
-      change.vipReleased ? ', vip_port_id = CASE WHEN vip_port_owned THEN NULL ELSE vip_port_id END' : ''
-    } WHERE id = ${id} AND ${when}`,
-    ...children.map(
-      (table) => `UPDATE ${table} SET ${failed} WHERE load_balancer_id = ${id} AND ${pending} AND ${when}`,
-    ),
+    [`"${op}"`, effective],
+    ...statements(`"${op}" AS given`).map((sql, index): [string, string] => [`"${op} ${index}"`, sql]),
   ];
 }
 
-function deleteLoadBalancer(loadBalancerId: string, parameters: Parameters, when: string): string[] {
-  const id = parameters.add(loadBalancerId, 'uuid');
+function settle(given: string): string[] {
+  const mine = 'load_balancer_id = given.id AND child.revision <= given.revision';
   return [
-    ...children.map((table) => `DELETE FROM ${table} WHERE load_balancer_id = ${id} AND ${when}`),
-    `UPDATE load_balancers SET provisioning_status = 'DELETED', operating_status = 'OFFLINE', updated_at = now()
-     WHERE id = ${id} AND ${when}`,
+    ...children.flatMap((table) => {
+      const operating = selfReporting.includes(table)
+        ? `, operating_status = CASE WHEN admin_state_up THEN 'ONLINE' ELSE 'OFFLINE' END`
+        : '';
+      return [
+        `DELETE FROM ${table} child USING ${given}
+         WHERE provisioning_status = 'PENDING_DELETE' AND ${mine}`,
+        `UPDATE ${table} child SET provisioning_status = 'ACTIVE', error_code = NULL, error_message = NULL,
+           updated_at = now()${operating}
+         FROM ${given}
+         WHERE (provisioning_status IN ('PENDING_CREATE', 'PENDING_UPDATE')
+             OR provisioning_status = 'ERROR' AND NOT withheld AND given.revive)
+           AND ${mine}`,
+      ];
+    }),
+    `UPDATE members SET operating_status = 'NO_MONITOR' FROM ${given}
+     WHERE load_balancer_id = given.id AND provisioning_status = 'ACTIVE' AND pool_id IN (
+       SELECT pool_id FROM health_monitors monitor WHERE monitor.load_balancer_id = given.id
+         AND monitor.provisioning_status = 'PENDING_DELETE' AND monitor.revision <= given.revision)`,
+    `UPDATE load_balancers lb SET applied_revision = given.revision, updated_at = now(), error_code = NULL,
+       error_message = NULL,
+       provisioning_status = CASE WHEN desired_revision > decided THEN 'PENDING_UPDATE' ELSE 'ACTIVE' END
+     FROM ${given} WHERE lb.id = given.id`,
+  ];
+}
+
+function failLoadBalancer(given: string): string[] {
+  const failed = `provisioning_status = 'ERROR', error_code = code, error_message = message, updated_at = now()`;
+  return [
+    `UPDATE load_balancers lb SET ${failed},
+       vip_port_id = CASE WHEN "vipReleased" AND vip_port_owned THEN NULL ELSE vip_port_id END
+     FROM ${given} WHERE lb.id = given.id`,
+    ...children.map(
+      (table) =>
+        `UPDATE ${table} SET ${failed} FROM ${given} WHERE load_balancer_id = given.id AND ${pending}`,
+    ),
   ];
 }

@@ -84,6 +84,56 @@ export function storeContract(open: () => Promise<StoreHarness>): void {
     assert.is((await take(await given.load(), second)).result, 'committed');
   });
 
+  promise('commits at the same time have each the result that they would have alone', async (given) => {
+    const { store, commit, spawn } = given;
+    const expected = ['committed', 'fenced', 'conflict', 'duplicate', 'disordered'];
+    const born = await Promise.all(
+      Array.from({ length: 40 }, async () => {
+        const id = randomUUID();
+        const address = { kind: 'load-balancer', id, loadBalancerId: id } as const;
+        const envelope = await spawn(address, {});
+        return { address, envelope, actor: (await store.load(address)) as ActorRow };
+      }),
+    );
+    const results = await Promise.all(
+      born.map(({ actor, envelope, address }, index) => {
+        const changes = { messages: [{ to: address, event: { type: 'RELEASE' } as const }] };
+        const request = commit(actor, message(envelope), outcome(changes));
+        // Every partition is ours, under one epoch each.
+        const mine = { ...request, epoch: given.epochs.get(actor.partition) ?? -1 };
+        switch (expected[index % expected.length]) {
+          case 'fenced':
+            return store.commit({ ...mine, node: 'node-b' });
+          case 'conflict':
+            return store.commit({ ...mine, actor: { ...actor, version: 7 } });
+          case 'duplicate':
+            return store.commit({ ...mine, cause: message({ ...envelope, id: randomUUID() }) });
+          case 'disordered':
+            return store.commit({ ...mine, cause: message({ ...envelope, seq: envelope.seq + 1 }) });
+          default:
+            return store.commit(mine);
+        }
+      }),
+    );
+    assert.equal(
+      results.map(({ result }) => result),
+      born.map((_, index) => expected[index % expected.length] ?? ''),
+    );
+    for (const [index, { address, envelope }] of born.entries()) {
+      const result = results[index];
+      const waiting = await store.mailbox(address, 9);
+      assert.equal(waiting, result?.result === 'committed' ? result.sent : [envelope]);
+    }
+  });
+
+  promise('of two commits of one actor at the same time, one is made', async (given) => {
+    const { store, actor, address, take, first } = given;
+    const results = await Promise.all([take(actor, first), take(actor, first)]);
+    assert.equal(results.map(({ result }) => result).sort(), ['committed', 'conflict']);
+    assert.is((await given.load()).version, 1);
+    assert.equal(await store.mailbox(address, 9), []);
+  });
+
   promise('a message for an actor that does not exist is nobody’s', async ({ actor, take, first }) => {
     assert.equal(await take({ ...actor, id: randomUUID() }, first), { result: 'duplicate' });
   });
@@ -284,7 +334,9 @@ async function given({ spawn, ...harness }: StoreHarness) {
   const address = { kind: 'load-balancer', id, loadBalancerId: id } as const;
   /** Its first message. */
   const first = await spawn(address, { answer: 42 });
-  const epoch = await epochOf(store, NODE, partitionOf(id));
+  const { leases } = await store.renewLeases(NODE, LEASE_MS, false);
+  const epochs = new Map(leases.map((lease) => [lease.partition, lease.epoch]));
+  const epoch = epochs.get(partitionOf(id)) ?? -1;
   const load = async () => (await store.load(address)) as ActorRow;
   const commit = (actor: ActorRow, cause: Cause, outcome: Outcome): Commit => ({
     ...{ actor, cause, outcome, epoch },
@@ -294,7 +346,7 @@ async function given({ spawn, ...harness }: StoreHarness) {
   const take = (actor: ActorRow, envelope: Envelope, changes: Partial<Outcome> = {}): Promise<CommitResult> =>
     store.commit(commit(actor, message(envelope), outcome(changes)));
   /** `actor` is the actor as it was born. */
-  return { ...harness, address, first, epoch, load, commit, take, actor: await load() };
+  return { ...harness, spawn, address, first, epoch, epochs, load, commit, take, actor: await load() };
 }
 
 type Given = Awaited<ReturnType<typeof given>>;

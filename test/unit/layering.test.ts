@@ -59,6 +59,7 @@ const layers: Record<string, Layer> = {
 const exceptions: Record<string, string[]> = {
   'src/machines/address.ts': ['node:crypto'], // a partition is a hash
   // where the runtime's store port meets PostgreSQL
+  'src/actors/commit-statement.ts': ['src/store/statement.ts'],
   'src/actors/postgres-store.ts': ['src/store/statement.ts', 'src/store/database-errors.ts'],
 };
 

@@ -1,6 +1,7 @@
 import type { Bus, Envelope } from '../../actors/bus.ts';
+import type { RowChangeCompiler } from '../../actors/commit-statement.ts';
 import { Mailbox } from '../../actors/mailbox.ts';
-import { PostgresActorStore, type RowChangeCompiler } from '../../actors/postgres-store.ts';
+import { PostgresActorStore } from '../../actors/postgres-store.ts';
 import type { Commit, CommitResult } from '../../actors/store.ts';
 
 /** The runtime's store; calls `announce` when a commit has changed what users see. */
