@@ -3,6 +3,6 @@ import { test } from 'uvu';
 import { startKeystone } from '../support/keystone.ts';
 import { testAuthentication } from './api-auth.ts';
 
-await testAuthentication(await startKeystone());
+await testAuthentication(await startKeystone(), 3);
 
 test.run();

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import { request } from 'undici';
 import { freeAddress } from '../../src/cli/up/address.ts';
@@ -65,6 +66,7 @@ export async function startKeystone(): Promise<TestKeystone> {
   const manage = (...args: string[]) =>
     promisify(execFile)('keystone-manage', ['--config-file', join(directory, 'keystone.conf'), ...args]);
   await manage('db_sync');
+  letReadersBe(join(directory, 'keystone.db'));
   await manage('fernet_setup', '--keystone-user', 'root', '--keystone-group', 'root');
   await manage('bootstrap', '--bootstrap-password', PASSWORD, '--bootstrap-public-url', url);
 
@@ -111,6 +113,13 @@ export async function startKeystone(): Promise<TestKeystone> {
   }
 }
 
+/** Keystone leaves reading transactions open, for which a writer would wait in vain without a write-ahead log. */
+function letReadersBe(path: string): void {
+  const database = new DatabaseSync(path);
+  database.exec('PRAGMA journal_mode = WAL');
+  database.close();
+}
+
 function configuration(directory: string): string {
   return `[DEFAULT]
 use_stderr = true
@@ -125,7 +134,8 @@ key_repository = ${directory}/credential
 [identity]
 password_hash_rounds = 4
 [cache]
-enabled = false
+enabled = true
+backend = oslo_cache.dict
 `;
 }
 
