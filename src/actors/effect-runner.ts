@@ -14,6 +14,7 @@ import type { ActorId } from './store.ts';
 export type EffectResult = { output: unknown } | { error: ErrorRecord };
 
 interface Run {
+  partition: number;
   abort: AbortController;
   settled: Promise<void>;
 }
@@ -40,7 +41,7 @@ export class EffectRunner {
    * called once, with its result, if nobody stopped it before.
    */
   start(
-    actor: ActorId,
+    actor: ActorId & { partition: number },
     effectId: string,
     { src, input, token }: RunningEffect,
     epoch: number,
@@ -66,7 +67,7 @@ export class EffectRunner {
         if (this.#runs.get(key)?.abort === abort) this.#runs.delete(key);
         if (!abort.signal.aborted) done(result);
       });
-    this.#runs.set(key, { abort, settled });
+    this.#runs.set(key, { partition: actor.partition, abort, settled });
     this.#lastOfActor.set(actor.id, settled);
     settled.then(() => {
       if (this.#lastOfActor.get(actor.id) === settled) this.#lastOfActor.delete(actor.id);
@@ -80,17 +81,19 @@ export class EffectRunner {
   }
 
   /** Cancel everything that runs for an actor; resolves when it has stopped. */
-  async stopActor(actor: ActorId): Promise<void> {
+  stopActor(actor: ActorId): Promise<void> {
     const prefix = `${actor.kind}/${actor.id}/`;
-    const runs = [...this.#runs].filter(([key]) => key.startsWith(prefix)).map(([, run]) => run);
-    for (const { abort } of runs) abort.abort(stopped());
-    await Promise.all(runs.map(({ settled }) => settled));
+    return this.#stop([...this.#runs].filter(([key]) => key.startsWith(prefix)).map(([, run]) => run));
   }
 
-  /** Cancel everything and wait until it has stopped. */
-  async close(): Promise<void> {
-    for (const { abort } of this.#runs.values()) abort.abort(stopped());
-    await Promise.all([...this.#runs.values()].map(({ settled }) => settled));
+  /** Cancel everything that runs for the actors of a partition; resolves when it has stopped. */
+  stopPartition(partition: number): Promise<void> {
+    return this.#stop([...this.#runs.values()].filter((run) => run.partition === partition));
+  }
+
+  async #stop(runs: Run[]): Promise<void> {
+    for (const { abort } of runs) abort.abort(stopped());
+    await Promise.all(runs.map(({ settled }) => settled));
   }
 
   async #attempt(

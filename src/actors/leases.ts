@@ -25,6 +25,8 @@ export class Leases {
   readonly #listener: LeaseListener;
   readonly #log: Logger;
   readonly #held = new Map<number, Held>();
+  /** Ours in the store still, while what ran for them is being stopped. */
+  readonly #leaving = new Set<number>();
   #validUntil = 0;
   #inherit = true;
   #closed = false;
@@ -68,12 +70,7 @@ export class Leases {
 
   /** Let go of a partition that could not be taken up. With a renewal, here or elsewhere, it is gained anew. */
   giveUp(partition: number): Promise<void> {
-    this.#renewing = this.#renewing.then(async () => {
-      await this.#drop([partition]);
-      // If that fails, the next renewal finds the lease still ours, and it is gained once more.
-      await this.#store.releaseLeases(this.#node, [partition]).catch(() => {});
-    });
-    return this.#renewing;
+    return this.#handOver([partition]);
   }
 
   /** Stop what runs and give every lease back. */
@@ -83,8 +80,8 @@ export class Leases {
     this.#cancelExpiry();
     await this.#renewing;
     const partitions = [...this.#held.keys()];
-    await this.#drop(partitions);
-    await this.#store.releaseLeases(this.#node, partitions);
+    await this.#stop(partitions);
+    await this.#store.releaseLeases(this.#node, [...partitions, ...this.#leaving]);
     await this.#store.removeNode(this.#node);
   }
 
@@ -107,21 +104,37 @@ export class Leases {
 
     const now = new Map(leases.map(({ partition, epoch }) => [partition, epoch]));
     const gone = [...this.#held].filter(([partition, { epoch }]) => now.get(partition) !== epoch);
-    await this.#drop(gone.map(([partition]) => partition));
+    void this.#drop(gone.map(([partition]) => partition));
     for (const { partition, epoch } of leases) {
-      if (this.#held.has(partition)) continue;
+      if (this.#held.has(partition) || this.#leaving.has(partition)) continue;
       this.#held.set(partition, { epoch });
       this.#listener.gained(partition, epoch);
     }
-    await this.#giveUpSurplus(share);
-  }
-
-  async #giveUpSurplus(share: number): Promise<void> {
     const surplus = [...this.#held.keys()].slice(share);
     if (surplus.length === 0) return;
-    await this.#drop(surplus);
-    await this.#store.releaseLeases(this.#node, surplus);
-    this.#log.info({ released: surplus.length }, 'partitions handed over to balance the nodes');
+    this.#log.info({ partitions: surplus.length }, 'partitions are handed over to balance the nodes');
+    // Not waited for: an effect that does not end must not keep the other leases from being renewed.
+    void this.#handOver(surplus);
+  }
+
+  /** Stop what runs and then give the leases back, so that another node finds nothing of ours at work. */
+  async #handOver(partitions: number[]): Promise<void> {
+    for (const partition of partitions) this.#leaving.add(partition);
+    await this.#stop(partitions);
+    this.#renewing = this.#renewing.then(async () => {
+      // If that fails, the next renewal finds the leases still ours, and they are gained once more.
+      await this.#store.releaseLeases(this.#node, partitions).catch((error) => this.#failed(error));
+      for (const partition of partitions) this.#leaving.delete(partition);
+    });
+    await this.#renewing;
+  }
+
+  /** What has not ended after the time of a lease is left to the fencing, as what a dead node left is. */
+  #stop(partitions: number[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.#clock.after(this.#leaseMs, resolve);
+      this.#drop(partitions).then(resolve, reject).finally(cancel);
+    });
   }
 
   async #drop(partitions: number[]): Promise<void> {

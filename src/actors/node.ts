@@ -83,7 +83,6 @@ export class Node implements ActorHost {
     this.#cancelSweep();
     await this.#sweeping;
     await this.#leases.close();
-    await this.#effects.close();
     this.#timers.clear();
   }
 
@@ -206,8 +205,9 @@ export class Node implements ActorHost {
   #startEffect(actor: ActorRow, effectId: string, epoch: number): void {
     const running = actor.effects[effectId];
     if (running === undefined) return;
-    this.#effects.start({ kind: actor.kind, id: actor.id }, effectId, running, epoch, (result) => {
-      this.#actor(actor, actor.partition)?.effectEnded(effectId, running.token, result);
+    const { kind, id, partition } = actor;
+    this.#effects.start({ kind, id, partition }, effectId, running, epoch, (result) => {
+      this.#actor(actor, partition)?.effectEnded(effectId, running.token, result);
     });
   }
 
@@ -244,9 +244,8 @@ export class Node implements ActorHost {
     this.#subscriptions.delete(partition);
     const mine = [...this.#actors].filter(([, actor]) => actor.partition === partition);
     for (const [key] of mine) this.#actors.delete(key);
-    await Promise.all(
-      mine.map(([, actor]) => Promise.all([actor.drop(), this.#effects.stopActor(actor.id)])),
-    );
+    // Also those of actors that have been passivated meanwhile.
+    await Promise.all([this.#effects.stopPartition(partition), ...mine.map(([, actor]) => actor.drop())]);
   }
 
   /** Forget the actors that were idle longest, beyond the size of the cache. */

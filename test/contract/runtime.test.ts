@@ -1,8 +1,10 @@
 // timeout: 180
 
 import { randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { partitionOf } from '../../src/machines/address.ts';
 import type { Effects } from '../../src/machines/effects.ts';
 import { rethrow } from '../../src/store/database-errors.ts';
 import { type Runtime, startRuntime } from '../support/runtime.ts';
@@ -118,9 +120,14 @@ test('a node whose partition went to another writes nothing, and its agent calls
     await eventually(async () => (await stateOf('amphora', (await amphoraOf(id)).id)) === 'configSync');
     return amphoraOf(id);
   })();
-  // The lease is taken away behind its back.
-  await runtime.db.updateTable('partitions').set({ owner: null, lease_until: '-infinity' }).execute();
+  // The lease is taken away behind its back, for one of the other's: both have their share.
   const next = await runtime.startNode('next');
+  await eventually(async () => (await partitionsOf('next')) === 32);
+  await sql`UPDATE partitions SET owner = CASE owner WHEN 'old' THEN 'next' ELSE 'old' END, epoch = epoch + 1
+    WHERE (SELECT owner FROM partitions WHERE id = ${partitionOf(id)}) = 'old'
+      AND id IN (${partitionOf(id)}, (SELECT min(id) FROM partitions WHERE owner = 'next'))`.execute(
+    runtime.db,
+  );
   assert.is(await runtime.waitFor(id, settled), 'ACTIVE');
   const before = await versionOf('amphora', amphora.id);
   release();

@@ -1,0 +1,82 @@
+import pino from 'pino';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type LeaseListener, Leases } from '../../src/actors/leases.ts';
+import { PARTITIONS } from '../../src/machines/address.ts';
+import { Random } from '../simulation/random.ts';
+import { SimulatedProcess } from '../simulation/simulated-process.ts';
+import { SimulatedStore } from '../simulation/store.ts';
+import { VirtualTime } from '../simulation/virtual-time.ts';
+
+const LEASE_MS = 6_000;
+
+/** Nodes that hold leases on virtual time; effects end when they are told, those of `deaf` nodes never do. */
+function open() {
+  const time = new VirtualTime();
+  const random = new Random(1);
+  const store = new SimulatedStore({ now: () => time.now, random, applyRowChange: () => {} });
+  const log = pino({ level: 'silent' });
+  const start = async (node: string, { deaf = false } = {}) => {
+    const { clock } = new SimulatedProcess(node, time, random);
+    const epochs = new Map<number, number>();
+    const listener: LeaseListener = {
+      gained: (partition, epoch) => void epochs.set(partition, epoch),
+      lost: async (partition) => {
+        epochs.delete(partition);
+        if (deaf) await new Promise(() => {});
+      },
+    };
+    const leases = new Leases(store, { node, leaseMs: LEASE_MS, clock, log }, listener);
+    await leases.start();
+    return { leases, epochs, held: () => leases.partitions().length };
+  };
+  const pass = (ms: number) => time.run(() => false, ms);
+  return { store, start, pass };
+}
+
+test('an effect that ignores its cancellation does not keep the other leases from being renewed', async () => {
+  const { start, pass } = open();
+  const deaf = await start('deaf', { deaf: true });
+  const other = await start('other');
+  for (let round = 0; round < 12; round += 1) {
+    await pass(LEASE_MS / 3);
+    assert.ok(deaf.held() >= PARTITIONS / 2, `after ${round} rounds it holds ${deaf.held()}`);
+  }
+  assert.equal([deaf.held(), other.held()], [PARTITIONS / 2, PARTITIONS / 2]);
+});
+
+test('what a node hands over is nobody’s while its effects are being stopped, for one lease at most', async () => {
+  const { start, pass } = open();
+  const deaf = await start('deaf', { deaf: true });
+  const other = await start('other');
+  await pass(LEASE_MS / 3 + 10);
+  assert.equal([deaf.held(), other.held()], [PARTITIONS / 2, 0]);
+  await pass(LEASE_MS * 1.5);
+  assert.equal([deaf.held(), other.held()], [PARTITIONS / 2, PARTITIONS / 2]);
+});
+
+test('a node whose effects do not end can be closed all the same', async () => {
+  const { store, start, pass } = open();
+  const deaf = await start('deaf', { deaf: true });
+  let closed = false;
+  const closing = deaf.leases.close().then(() => {
+    closed = true;
+  });
+  await pass(LEASE_MS / 2);
+  assert.is(closed, false);
+  await pass(LEASE_MS);
+  await closing;
+  const { leases } = await store.renewLeases('next', LEASE_MS, false);
+  assert.is(leases.length, PARTITIONS);
+});
+
+test('leases that are lost and gained again have a higher epoch', async () => {
+  const { store, start, pass } = open();
+  const node = await start('node');
+  const before = node.epochs.get(0) ?? 0;
+  await store.releaseLeases('node', [0]);
+  await pass(LEASE_MS / 2);
+  assert.ok((node.epochs.get(0) ?? 0) > before);
+});
+
+test.run();
