@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { settingsOfCloud } from './clouds-file.ts';
 
 /**
  * Every setting, its default and the reason for it. A setting `foo_bar` is the YAML key `foo_bar`, the
@@ -111,11 +112,27 @@ export const settings = {
     '',
     'Its secret; no option of the command line either.',
   ),
-  os_cacert: setting(z.string(), '', 'PEM file of the authorities that sign the certificate of Keystone.'),
+  os_cacert: setting(
+    z.string(),
+    '',
+    "PEM file of the authorities that sign the certificates of the cloud's services.",
+  ),
+  os_region_name: setting(z.string(), '', "Where the cloud's catalog has several regions; empty: the first."),
+  os_interface: setting(
+    z.enum(['public', 'internal', 'admin']),
+    'public',
+    'Which endpoints of the catalog are used.',
+  ),
+  os_cloud: setting(z.string(), '', 'A cloud in clouds.yaml, which then says what settings os_* do not.'),
+  os_client_config_file: setting(
+    z.string(),
+    '',
+    'That clouds.yaml; empty: in the working directory, ~/.config/openstack or /etc/openstack.',
+  ),
 
   // What load balancers are made of.
   provider: setting(
-    z.enum(['netns', 'noop']),
+    z.enum(['netns', 'noop', 'openstack']),
     'netns',
     'Real traffic on this host needs only root and four Debian packages.',
   ),
@@ -233,6 +250,11 @@ export const settings = {
     '',
     'Files that `file:NAME` as a TLS reference means; empty: `secrets` in the data directory.',
   ),
+  anti_affinity: setting(
+    z.enum(['none', 'anti-affinity', 'soft-anti-affinity']),
+    'anti-affinity',
+    'The amphorae of a pair on different hosts, or no host is valid; `soft-` prefers it only. netns has one host.',
+  ),
   certificate_days: setting(Count, 30, "Octavia's lifetime of amphora certificates."),
 
   // The netns provider.
@@ -267,6 +289,35 @@ export const settings = {
     'Compute flavors that this host satisfies; any other finds no valid host.',
   ),
   netns_capacity: setting(Count, 500, 'Amphorae on this host; each takes about 60 MiB.'),
+
+  // The openstack provider. The account is that of the settings os_*.
+  openstack_compute_flavor: setting(
+    z.string(),
+    '',
+    "Id of Nova's flavor for amphorae, unless the load balancer's flavor has one.",
+  ),
+  openstack_image_tag: setting(
+    z.string(),
+    'amphora',
+    "The newest active image with this tag, unless the load balancer's flavor has another; Octavia's name.",
+  ),
+  openstack_image_owner: setting(
+    z.string(),
+    '',
+    'Project whose images are used; empty: of any, so tags of strangers count.',
+  ),
+  openstack_management_networks: setting(
+    List,
+    [],
+    'Ids of the networks by which agents are reached, unless the availability zone has one. The first is used.',
+  ),
+  openstack_management_security_groups: setting(
+    List,
+    [],
+    'Ids of the security groups of management ports; they have to let the controllers reach port 9443.',
+  ),
+  openstack_zone: setting(z.string(), '', "Nova's availability zone; empty: any."),
+  openstack_key_name: setting(z.string(), '', 'Key pair for logging in to amphorae; empty: none.'),
 
   // The noop provider, for trying out failure.
   noop_fail: setting(
@@ -307,6 +358,10 @@ export function loadConfig(
     .filter((key) => !(key in settings))
     .map((key) => `${key}: unknown setting in ${path}`);
 
+  const cloudName =
+    options.os_cloud ?? environment.AMPHORAE_OS_CLOUD ?? file.os_cloud ?? environment.OS_CLOUD;
+  const cloud = cloudName ? readCloud(String(cloudName), options, environment) : {};
+
   const config: Record<string, unknown> = {};
   for (const [name, { schema, fallback }] of Object.entries(settings)) {
     const variable = `AMPHORAE_${name.toUpperCase()}`;
@@ -314,6 +369,7 @@ export function loadConfig(
       [`option --${name.replaceAll('_', '-')}`, options[name as SettingName]],
       [`environment variable ${variable}`, environment[variable]],
       [String(path), file[name]],
+      [`cloud ${cloudName} of clouds.yaml`, cloud[name]],
       [`environment variable ${commonVariable(name)}`, environment[commonVariable(name) ?? '']],
     ];
     const [source, value] = sources.find(([, given]) => given !== undefined) ?? ['default', fallback];
@@ -323,6 +379,25 @@ export function loadConfig(
   }
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return config as Config;
+}
+
+/** The settings `os_*` of a cloud, from where openstacksdk would look for it. */
+function readCloud(
+  name: string,
+  { os_client_config_file }: Partial<Record<SettingName, unknown>>,
+  { AMPHORAE_OS_CLIENT_CONFIG_FILE, OS_CLIENT_CONFIG_FILE, HOME = '/root' }: NodeJS.ProcessEnv,
+): Record<string, unknown> {
+  const named = os_client_config_file || AMPHORAE_OS_CLIENT_CONFIG_FILE || OS_CLIENT_CONFIG_FILE;
+  const places = named
+    ? [String(named)]
+    : ['clouds.yaml', `${HOME}/.config/openstack/clouds.yaml`, '/etc/openstack/clouds.yaml'];
+  const path = places.find((place) => existsSync(place));
+  if (!path) throw new ConfigError(`os_cloud: no clouds.yaml in ${places.join(', ')}`);
+  try {
+    return settingsOfCloud(readFileSync(path, 'utf8'), name);
+  } catch (error) {
+    throw new ConfigError(`os_cloud: ${path}: ${(error as Error).message}`);
+  }
 }
 
 /** The variable by which everybody else knows a setting. */

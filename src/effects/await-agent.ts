@@ -1,7 +1,9 @@
 import type { EffectInput, EffectOutput } from '../machines/effects.ts';
 import type { EffectContext } from '../model/effect.ts';
-import { TerminalError, TransientError } from '../model/errors.ts';
+import { AmphoraeError, type ErrorRecord, TerminalError, TransientError } from '../model/errors.ts';
 import { type EffectDependencies, requireAmphora } from './dependencies.ts';
+
+const NO_REASON: ErrorRecord = { kind: 'terminal', code: 'server_failed', message: 'no reason given' };
 
 /** One look at the server and its agent; tried again until both are there or the boot deadline passes. */
 export function awaitAgent({ db, provider }: EffectDependencies) {
@@ -17,10 +19,8 @@ export function awaitAgent({ db, provider }: EffectDependencies) {
         `the server of amphora ${amphora.id} disappeared while it booted`,
       );
     if (server.state === 'ERROR') {
-      throw new TerminalError(
-        'server_failed',
-        `the server of amphora ${amphora.id} failed to start: ${server.fault ?? 'no reason given'}`,
-      );
+      const { kind, code, message } = server.fault ?? NO_REASON;
+      throw new AmphoraeError(kind, code, `the server of amphora ${amphora.id} failed to start: ${message}`);
     }
     if (server.state === 'BUILD' || !server.managementAddress) {
       throw new TransientError('server_building', `the server of amphora ${amphora.id} is being built`);

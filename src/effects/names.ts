@@ -9,3 +9,7 @@ export const basePortName = (amphoraId: string) => `octavia-lb-vrrp-${amphoraId}
 export const memberPortName = (amphoraId: string, networkId: string) =>
   `${memberPortPrefix(amphoraId)}${networkId}`;
 export const memberPortPrefix = (amphoraId: string) => `octavia-lb-member-${amphoraId}-`;
+/** Of the amphorae of a load balancer: security group, where the provider has such. */
+export const securityGroupName = (loadBalancerId: string) => `lb-${loadBalancerId}`;
+/** Of the servers that must not share a host. */
+export const serverGroupName = (loadBalancerId: string) => `octavia-lb-${loadBalancerId}`;

@@ -3,7 +3,7 @@ import type { EffectContext } from '../model/effect.ts';
 import type { AmphoraNode, LoadBalancerGraph } from '../model/graph.ts';
 import { CONTROLLER_NAME } from './certificate-authority.ts';
 import { type EffectDependencies, requireAmphora } from './dependencies.ts';
-import { serverName } from './names.ts';
+import { serverGroupName, serverName } from './names.ts';
 import { createBasePort } from './vip-plug.ts';
 
 /**
@@ -18,7 +18,7 @@ export function placeServer({ db, provider, authority, config }: EffectDependenc
     const { graph, amphora } = await requireAmphora(db, reference);
     const portIds =
       graph.vipVnicType === 'direct' && config.vip_port_at_boot
-        ? [(await createBasePort(provider.network, graph, amphora, context)).id]
+        ? [(await createBasePort(provider, graph, amphora, context)).id]
         : [];
     let certExpiration: string | null = null;
     const server = await provider.compute.create(
@@ -29,6 +29,11 @@ export function placeServer({ db, provider, authority, config }: EffectDependenc
         computeFlavor: graph.flavor.compute_flavor,
         imageTag: graph.flavor.amp_image_tag,
         zone: graph.availabilityZone.compute_zone,
+        managementNetwork: graph.availabilityZone.management_network,
+        antiAffinityGroup:
+          graph.topology === 'ACTIVE_STANDBY' && config.anti_affinity !== 'none'
+            ? serverGroupName(graph.id)
+            : undefined,
         portIds,
         files: async () => {
           const issued = await authority.issueForAmphora(amphora.id, config.certificate_days);

@@ -45,7 +45,7 @@ export function plugPorts({ db, provider }: EffectDependencies) {
 
 async function plugVipPort(work: Work): Promise<{ port: PortInfo; vrrpIp: string }> {
   const { provider, graph, amphora, serverId, context } = work;
-  const port = await createBasePort(provider.network, graph, amphora, context);
+  const port = await createBasePort(provider, graph, amphora, context);
   await provider.compute.attachPort(serverId, port.id, context);
   const { body, vrrpIp } = await plugVipBody(provider.network, graph, port, context);
   await provider.agent.plugVip(agentOf(amphora, context), graph.vip.address, body);
@@ -56,7 +56,7 @@ async function plugMemberPort(
   work: Work,
   { networkId, vnicType, subnets }: MemberNetwork,
 ): Promise<PortInfo> {
-  const { provider, graph, amphora, serverId, context } = work;
+  const { provider, amphora, serverId, context } = work;
   const port = await provider.network.createPort(
     {
       name: memberPortName(amphora.id, networkId),
@@ -64,7 +64,6 @@ async function plugMemberPort(
       fixedIps: subnets.map(({ id }) => ({ subnetId: id })),
       vnicType,
       adminStateUp: true,
-      projectId: graph.projectId,
     },
     context,
   );

@@ -1,16 +1,22 @@
 import type { EffectInput, EffectOutput } from '../machines/effects.ts';
 import type { EffectContext } from '../model/effect.ts';
+import { ingressRules } from '../render/ingress-rules.ts';
 import { renderSecurityGroup } from '../render/security-group.ts';
 import { agentOf, type EffectDependencies, requireAmphora } from './dependencies.ts';
+import { securityGroupName } from './names.ts';
 
-/** Bring the amphora's firewall to the load balancer as it is stored now. */
-export function pushFirewall({ db, provider: { agent } }: EffectDependencies) {
+/** Bring the amphora's firewall, and what the provider has in front of it, to the load balancer as it is stored now. */
+export function pushFirewall({ db, provider: { agent, securityGroups } }: EffectDependencies) {
   return async (
     reference: EffectInput<'pushFirewall'>,
     context: EffectContext,
   ): Promise<EffectOutput<'pushFirewall'>> => {
     const { graph, amphora } = await requireAmphora(db, reference);
-    await agent.setSecurityGroup(agentOf(amphora, context), renderSecurityGroup(graph, amphora));
+    await Promise.all([
+      agent.setSecurityGroup(agentOf(amphora, context), renderSecurityGroup(graph, amphora)),
+      graph.vipVnicType === 'normal' &&
+        securityGroups?.ensure(securityGroupName(graph.id), ingressRules(graph), context),
+    ]);
     return { revision: graph.revision };
   };
 }

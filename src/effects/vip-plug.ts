@@ -3,15 +3,17 @@ import { TerminalError } from '../model/errors.ts';
 import type { AmphoraNode, LoadBalancerGraph } from '../model/graph.ts';
 import type { Call } from '../providers/call.ts';
 import type { Network, PortInfo, SubnetInfo } from '../providers/network.ts';
+import type { Provider } from '../providers/provider.ts';
 import { vipAddresses } from '../render/desired.ts';
-import { basePortName } from './names.ts';
+import { ingressRules } from '../render/ingress-rules.ts';
+import { basePortName, securityGroupName } from './names.ts';
 
 /**
  * The port of an amphora in the VIP's network: a VF when the load balancer's flavor says so. It has an address of its own
  * in each VIP subnet, and may use the VIPs (contract F1).
  */
 export async function createBasePort(
-  network: Network,
+  { network, securityGroups }: Provider,
   graph: LoadBalancerGraph,
   amphora: AmphoraNode,
   call: Call,
@@ -20,6 +22,10 @@ export async function createBasePort(
   if (networkId === null)
     throw new TerminalError('vip_missing', `load balancer ${graph.id} has no VIP network`);
   const subnetIds = new Set([graph.vip, ...graph.additionalVips].flatMap(({ subnetId }) => subnetId ?? []));
+  const group =
+    graph.vipVnicType === 'normal' && securityGroups
+      ? await securityGroups.ensure(securityGroupName(graph.id), ingressRules(graph), call)
+      : undefined;
   return network.createPort(
     {
       name: basePortName(amphora.id),
@@ -27,8 +33,8 @@ export async function createBasePort(
       fixedIps: [...subnetIds].map((subnetId) => ({ subnetId })),
       vnicType: graph.vipVnicType,
       adminStateUp: true,
-      projectId: graph.projectId,
       allowedAddresses: vipAddresses(graph),
+      ...(group && { securityGroupIds: [group] }),
     },
     call,
   );

@@ -1,20 +1,8 @@
 import { Agent, request } from 'undici';
 import { z } from 'zod';
 import { TerminalError, TransientError } from '../model/errors.ts';
-
-/** The account that this service has at Keystone: a user with a password, or an application credential. */
-export interface ServiceAccount {
-  /** Keystone's address, with or without `/v3`. */
-  authUrl: string;
-  /** PEM of the certificate authorities to trust; absent: those of the system. */
-  ca?: string | undefined;
-  method:
-    | { password: { user: NamedIn; password: string; project: NamedIn } }
-    | { applicationCredential: { id: string; secret: string } };
-}
-
-/** Something that has an id, or a name in a domain. */
-export type NamedIn = { id: string } | { name: string; domain: { id: string } | { name: string } };
+import { identityUrl, type ServiceAccount } from './account.ts';
+import { KeystoneSession, type Token } from './session.ts';
 
 /** Whom a token stands for, as Keystone says. */
 export interface TokenSubject {
@@ -31,7 +19,7 @@ export interface TokenSubject {
 }
 
 const Named = z.object({ id: z.string(), name: z.string().optional() });
-const Token = z.object({
+const TokenBody = z.object({
   token: z.object({
     expires_at: z.iso.datetime({ offset: true }).transform((text) => new Date(text)),
     user: Named.extend({ domain: Named.optional() }),
@@ -44,44 +32,21 @@ const Token = z.object({
 
 /** How long one call may take. */
 const DEADLINE_MS = 10_000;
-/** A token this near to its end is replaced: it has to live as long as the call that it is used for. */
-const RENEW_BEFORE_MS = 60_000;
-
-interface OwnToken {
-  id: string;
-  expiresAt: Date;
-}
-
-/** Keystone v3, as far as a service needs it: a token of its own, and what other tokens say. */
+/** Keystone v3, as far as a service needs it to know its callers: what their tokens say. */
 export class Keystone {
   readonly url: string;
-  readonly #account: ServiceAccount;
   readonly #agent: Agent;
-  #own: Promise<OwnToken> | undefined;
+  readonly #session: KeystoneSession;
 
   constructor(account: ServiceAccount) {
-    this.url = `${account.authUrl.replace(/\/+$/, '').replace(/\/v3$/, '')}/v3`;
-    this.#account = account;
+    this.url = identityUrl(account);
     this.#agent = new Agent({ connect: account.ca === undefined ? {} : { ca: account.ca } });
+    this.#session = new KeystoneSession(account, this.#agent);
   }
 
-  /**
-   * A token of the service's own account, renewed before it ends.
-   * @throws TransientError `keystone_unavailable`; TerminalError `keystone_credentials` when it is not let in
-   */
-  async token(): Promise<string> {
-    const running = this.#own;
-    const own = await running;
-    if (own !== undefined && own.expiresAt.getTime() - Date.now() > RENEW_BEFORE_MS) return own.id;
-    // Whoever waited for the same token finds that another one has begun to replace it.
-    if (this.#own === running) {
-      const renewing = this.#authenticate();
-      this.#own = renewing;
-      renewing.catch(() => {
-        if (this.#own === renewing) this.#own = undefined;
-      });
-    }
-    return this.token();
+  /** Log in with our own account; throws as `KeystoneSession.token` does. */
+  async logIn(): Promise<void> {
+    await this.#session.token();
   }
 
   /**
@@ -89,10 +54,11 @@ export class Keystone {
    * @throws TransientError `keystone_unavailable`; TerminalError when our own account may not ask
    */
   async validate(token: string): Promise<TokenSubject | undefined> {
-    const first = await this.#ask(token);
+    const own = await this.#session.token();
+    const first = await this.#ask(token, own);
     if (first !== 'own token refused') return first;
-    this.#own = undefined;
-    const second = await this.#ask(token);
+    await this.#session.forget(own);
+    const second = await this.#ask(token, await this.#session.token());
     if (second !== 'own token refused') return second;
     throw credentialsError('Keystone refuses the token that it has just given to our own account');
   }
@@ -101,11 +67,8 @@ export class Keystone {
     await this.#agent.close();
   }
 
-  async #ask(token: string): Promise<TokenSubject | undefined | 'own token refused'> {
-    const { status, body } = await this.#call('GET', {
-      'x-auth-token': await this.token(),
-      'x-subject-token': token,
-    });
+  async #ask(token: string, own: Token): Promise<TokenSubject | undefined | 'own token refused'> {
+    const { status, body } = await this.#get({ 'x-auth-token': own.id, 'x-subject-token': token });
     if (status === 404) return undefined;
     if (status === 401) return 'own token refused';
     if (status === 403) {
@@ -113,7 +76,7 @@ export class Keystone {
         'Keystone does not let our own account validate tokens: give it the role service or admin',
       );
     }
-    const parsed = Token.safeParse(body);
+    const parsed = TokenBody.safeParse(body);
     if (status !== 200 || !parsed.success)
       throw unavailable(`an answer of status ${status} that says nothing`);
     const { user, project, domain, system, roles, expires_at } = parsed.data.token;
@@ -130,51 +93,20 @@ export class Keystone {
     };
   }
 
-  async #authenticate(): Promise<OwnToken> {
-    const { status, headers, body } = await this.#call('POST', {}, { auth: authOf(this.#account.method) });
-    if (status === 401 || status === 403 || status === 404) {
-      throw credentialsError(`Keystone at ${this.url} does not accept our account (${status})`);
-    }
-    const id = headers['x-subject-token'];
-    const parsed = Token.safeParse(body);
-    if (status !== 201 || typeof id !== 'string' || !parsed.success) {
-      throw unavailable(`an answer of status ${status} without a token`);
-    }
-    return { id, expiresAt: parsed.data.token.expires_at };
-  }
-
-  async #call(method: 'GET' | 'POST', headers: Record<string, string>, body?: object) {
+  async #get(headers: Record<string, string>) {
     try {
       const answer = await request(`${this.url}/auth/tokens?nocatalog`, {
-        method,
-        headers: { accept: 'application/json', 'content-type': 'application/json', ...headers },
-        body: body === undefined ? null : JSON.stringify(body),
+        headers: { accept: 'application/json', ...headers },
         dispatcher: this.#agent,
         signal: AbortSignal.timeout(DEADLINE_MS),
       });
       const text = await answer.body.text();
       if (answer.statusCode >= 500) throw new Error(`status ${answer.statusCode}`);
-      return { status: answer.statusCode, headers: answer.headers, body: parseJson(text) };
+      return { status: answer.statusCode, body: parseJson(text) };
     } catch (cause) {
       throw unavailable((cause as Error).message, cause);
     }
   }
-}
-
-function authOf(method: ServiceAccount['method']): object {
-  if ('applicationCredential' in method) {
-    return {
-      identity: {
-        methods: ['application_credential'],
-        application_credential: method.applicationCredential,
-      },
-    };
-  }
-  const { user, password, project } = method.password;
-  return {
-    identity: { methods: ['password'], password: { user: { ...user, password } } },
-    scope: { project },
-  };
 }
 
 function parseJson(text: string): unknown {

@@ -1,3 +1,4 @@
+import type { ErrorRecord } from '../model/errors.ts';
 import type { Call } from './call.ts';
 
 export type ServerState = 'BUILD' | 'ACTIVE' | 'ERROR';
@@ -8,8 +9,8 @@ export interface Server {
   state: ServerState;
   /** Address of the agent on the management network; absent until the server has one. */
   managementAddress?: string | undefined;
-  /** The provider's own words when `state` is ERROR. */
-  fault?: string | undefined;
+  /** Why `state` is ERROR; ends with the provider's own words. */
+  fault?: ErrorRecord | undefined;
   zone?: string | undefined;
   imageId?: string | undefined;
   computeFlavor?: string | undefined;
@@ -29,6 +30,10 @@ export interface ServerSpec {
   computeFlavor?: string | undefined;
   imageTag?: string | undefined;
   zone?: string | undefined;
+  /** Instead of the provider's own choice. */
+  managementNetwork?: string | undefined;
+  /** Servers of one group run on different hosts; made with its first server. */
+  antiAffinityGroup?: string | undefined;
   /** Ports the server boots with, so that the scheduler sees the demand for VFs before it chooses a host. */
   portIds: string[];
   /** Absolute path in the amphora -> content. Called only when a server is really made (issues the certificate). */
@@ -44,7 +49,10 @@ export interface Compute {
   create(spec: ServerSpec, call: Call): Promise<Server>;
   /** The server, or undefined when there is none of that id. */
   status(serverId: string, call: Call): Promise<Server | undefined>;
-  /** Plug a port into a running server. A port that is already in this server is success. */
+  /**
+   * Plug a port into a running server. A port that is already in this server is success.
+   * @throws PlacementError when the server's host has no VF for it
+   */
   attachPort(serverId: string, portId: string, call: Call): Promise<void>;
   /** Unplug a port; success when it is not plugged. The port itself stays. */
   detachPort(serverId: string, portId: string, call: Call): Promise<void>;
@@ -52,4 +60,6 @@ export interface Compute {
   delete(serverId: string, call: Call): Promise<void>;
   /** All servers that Amphorae made here; with `name`, the one of that name. */
   list(filter: { name?: string }, call: Call): Promise<Server[]>;
+  /** Forget a group; success when there is none. Absent where servers cannot be kept apart. */
+  deleteAntiAffinityGroup?(name: string, call: Call): Promise<void>;
 }

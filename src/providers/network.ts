@@ -49,6 +49,8 @@ export interface PortSpec {
   projectId?: string | undefined;
   /** Addresses besides its own that the port may use (allowed address pairs): the VIPs. */
   allowedAddresses?: string[] | undefined;
+  /** Of a `normal` port, where the provider has security groups; absent: the provider's default. */
+  securityGroupIds?: string[] | undefined;
 }
 
 /**

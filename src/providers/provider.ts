@@ -1,12 +1,15 @@
 import type { AgentClient } from '../amphora-api/client.ts';
 import type { Compute } from './compute.ts';
 import type { Network } from './network.ts';
+import type { SecurityGroups } from './security-groups.ts';
 
 /** A place where load balancers can live: somewhere to run amphorae, something to plug them into. */
 export interface Provider {
   name: 'noop' | 'netns' | 'openstack';
   compute: Compute;
   network: Network;
+  /** Absent where nothing stands in front of an amphora's ports but its own firewall. */
+  securityGroups?: SecurityGroups;
   /** How to speak to an amphora of this provider. `noop` answers itself; the others speak mutual TLS. */
   agent: AgentClient;
   close(): Promise<void>;

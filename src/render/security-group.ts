@@ -38,7 +38,10 @@ function listenerRule(listener: ListenerNode): ListenerRule {
   };
 }
 
-function transport(protocol: ListenerNode['protocol'] | PoolNode['protocol']): ListenerRule['protocol'] {
+/** What a listener or member is spoken to by. */
+export function transport(
+  protocol: ListenerNode['protocol'] | PoolNode['protocol'],
+): ListenerRule['protocol'] {
   return protocol === 'UDP' || protocol === 'SCTP' ? protocol : 'TCP';
 }
 

@@ -163,7 +163,7 @@ test('netns: an amphora whose processes have ended is in ERROR, and can be delet
   while ((await compute.status(id, call()))?.state === 'ACTIVE') await delay(5);
   const status = await compute.status(id, call());
   assert.is(status?.state, 'ERROR');
-  assert.match(status?.fault ?? '', /agent\.log/);
+  assert.match(status?.fault?.message ?? '', /agent\.log/);
   await compute.delete(id, call());
   assert.equal(await compute.list({ name: spec.name }, call()), []);
 });

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { AmphoraeError, type ErrorKind } from '../../src/model/errors.ts';
-import type { ServerSpec } from '../../src/providers/compute.ts';
+import type { Server, ServerSpec } from '../../src/providers/compute.ts';
 import type { PortSpec } from '../../src/providers/network.ts';
 import type { Provider } from '../../src/providers/provider.ts';
 import { amphoraFiles } from '../support/provider-files.ts';
@@ -18,6 +19,8 @@ export interface ProviderSubject {
   freeAddress: string;
   /** True when networks, subnets and ports exist only if somebody made them. */
   knowsWhatExists: boolean;
+  /** How long one call may take; a cloud needs longer than a host. */
+  deadlineMs?: number;
   /** Make the next placement of a direct port fail until the returned function is called. */
   takeAllVfs(): Promise<() => Promise<void>>;
   close(): Promise<void>;
@@ -27,7 +30,7 @@ export interface ProviderSubject {
 export function providerContract(name: string, open: () => Promise<ProviderSubject>): void {
   let subject: ProviderSubject;
   const pki = createTestPki();
-  const call = () => ({ signal: AbortSignal.timeout(30_000) });
+  const call = () => ({ signal: AbortSignal.timeout(subject.deadlineMs ?? 30_000) });
   const promise = (text: string, check: () => Promise<void>) => test(`${name}: ${text}`, check);
 
   test.before(async () => {
@@ -56,6 +59,20 @@ export function providerContract(name: string, open: () => Promise<ProviderSubje
       portIds,
       files: async () => amphoraFiles(await pki, amphoraId),
     };
+  };
+
+  /** A server that has come up. */
+  const start = async (spec: ServerSpec): Promise<Server> => {
+    const { compute } = subject.provider;
+    let server: Server | undefined = await compute.create(spec, call());
+    const { signal } = call();
+    while (server.state === 'BUILD') {
+      await pause(250, undefined, { signal });
+      server = await compute.status(server.id, call());
+      assert.ok(server);
+    }
+    assert.is(server.state, 'ACTIVE', server.fault?.message);
+    return server;
   };
 
   promise('a port has an address, a MAC address and an MTU', async () => {
@@ -149,7 +166,7 @@ export function providerContract(name: string, open: () => Promise<ProviderSubje
       asked += 1;
       return files();
     };
-    const first = await compute.create(spec, call());
+    const first = await start(spec);
     assert.is((await compute.create(spec, call())).id, first.id);
     assert.is(asked, 1);
     assert.equal(
@@ -164,7 +181,7 @@ export function providerContract(name: string, open: () => Promise<ProviderSubje
 
   promise('a port is plugged once, however often it is asked for, and unplugged likewise', async () => {
     const { compute, network } = subject.provider;
-    const server = await compute.create(serverSpec(), call());
+    const server = await start(serverSpec());
     for (const vnicType of ['normal', 'direct'] as const) {
       const port = await makePort({ vnicType });
       await compute.attachPort(server.id, port.id, call());
@@ -186,7 +203,7 @@ export function providerContract(name: string, open: () => Promise<ProviderSubje
   promise('a deleted server leaves nothing; its ports are free and stay', async () => {
     const { compute, network } = subject.provider;
     const [booted, plugged] = [await makePort({ vnicType: 'direct' }), await makePort()];
-    const server = await compute.create(serverSpec([booted.id]), call());
+    const server = await start(serverSpec([booted.id]));
     assert.is((await network.getPort(booted.id, call()))?.deviceId, server.id);
     await compute.attachPort(server.id, booted.id, call());
     await compute.attachPort(server.id, plugged.id, call());
@@ -209,7 +226,7 @@ export function providerContract(name: string, open: () => Promise<ProviderSubje
     assert.equal(await compute.list({ name: spec.name }, call()), []);
     assert.is((await network.getPort(port.id, call()))?.deviceId, null);
     await release();
-    const server = await compute.create(spec, call());
+    const server = await start(spec);
     await compute.delete(server.id, call());
     await network.deletePort(port.id, call());
   });

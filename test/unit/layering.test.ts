@@ -24,7 +24,10 @@ const layers: Record<string, Layer> = {
   'src/status': { layers: ['src/store', 'src/model'] },
   'src/actors': { layers: ['src/machines', 'src/model'], typesOf: ['src/store'] },
   'src/failover': { layers: ['src/actors', 'src/store', 'src/model'] },
-  'src/providers': { layers: ['src/model', 'src/amphora-api', 'src/store'], typesOf: ['src/config.ts'] },
+  'src/providers': {
+    layers: ['src/model', 'src/amphora-api', 'src/keystone', 'src/store'],
+    typesOf: ['src/config.ts'],
+  },
   'src/effects': {
     layers: ['src/providers', 'src/render', 'src/amphora-api', 'src/secrets', 'src/store', 'src/model'],
     typesOf: ['src/machines', 'src/config.ts'],
@@ -34,7 +37,8 @@ const layers: Record<string, Layer> = {
     typesOf: ['src/providers', 'src/machines', 'src/keystone', 'src/config.ts'],
   },
   'src/keystone': { layers: ['src/model'], packages: ['undici', 'zod'] },
-  'src/config.ts': { layers: [] },
+  'src/config.ts': { layers: ['src/clouds-file.ts'] },
+  'src/clouds-file.ts': { layers: [] },
   'src/cli': {
     layers: [
       ...[

@@ -5,8 +5,9 @@ import type { Config } from '../../config.ts';
 import type { Access } from '../../http/auth/authenticate.ts';
 import { Policy } from '../../http/auth/policy.ts';
 import { TokenCache } from '../../http/auth/token-cache.ts';
-import { Keystone, type NamedIn, type ServiceAccount } from '../../keystone/client.ts';
+import { Keystone } from '../../keystone/client.ts';
 import { TerminalError, TransientError } from '../../model/errors.ts';
+import { serviceAccount } from './service-account.ts';
 
 const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
@@ -40,7 +41,7 @@ export async function openAccess(
     log.warn({ rules: policy.unused }, 'the policy file has rules that nothing uses');
   const keystone = new Keystone(serviceAccount(config));
   // Wrong credentials are found now; a Keystone that is away may come back.
-  await keystone.token().catch(async (error) => {
+  await keystone.logIn().catch(async (error) => {
     if (error instanceof TransientError) return log.warn({ err: error }, 'starting without Keystone');
     await keystone.close();
     throw error;
@@ -54,40 +55,6 @@ export async function openAccess(
 
 function openPolicy({ policy_rules: set, policy_file: path }: Config): Policy {
   return new Policy(set, path ? { path, text: readText(path, 'policy_file') } : undefined);
-}
-
-/** The service's own account, from the settings os_*. @throws TerminalError `not_configured` */
-export function serviceAccount(config: Config): ServiceAccount {
-  const missing = (what: string) =>
-    new TerminalError(
-      'not_configured',
-      `auth keystone needs ${what}: set it, or source the account's openrc`,
-    );
-  if (!config.os_auth_url) throw missing('OS_AUTH_URL');
-  const place = {
-    authUrl: config.os_auth_url,
-    ca: config.os_cacert ? readText(config.os_cacert, 'not_configured') : undefined,
-  };
-  const { os_application_credential_id: id, os_application_credential_secret: secret } = config;
-  if (id && secret) return { ...place, method: { applicationCredential: { id, secret } } };
-
-  const { os_user_id, os_username, os_password: password, os_project_id, os_project_name } = config;
-  if (!os_user_id && !os_username) throw missing('OS_USERNAME');
-  if (!password) throw missing('OS_PASSWORD');
-  if (!os_project_id && !os_project_name) throw missing('OS_PROJECT_NAME');
-  const user = named(os_user_id, os_username, config.os_user_domain_id, config.os_user_domain_name);
-  const project = named(
-    os_project_id,
-    os_project_name,
-    config.os_project_domain_id,
-    config.os_project_domain_name,
-  );
-  return { ...place, method: { password: { user, password, project } } };
-}
-
-function named(id: string, name: string, domainId: string, domainName: string): NamedIn {
-  if (id) return { id };
-  return { name, domain: domainId ? { id: domainId } : { name: domainName || 'Default' } };
 }
 
 function readText(path: string, code: string): string {

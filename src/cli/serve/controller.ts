@@ -31,8 +31,15 @@ export interface Controller {
   close(): Promise<void>;
 }
 
-/** The composition root: everything that a process is made of meets here, and only here. */
-export async function createController(config: Config, log: Logger): Promise<Controller> {
+/**
+ * The composition root: everything that a process is made of meets here, and only here.
+ * @param open the provider; tests have one that is real but for the amphorae
+ */
+export async function createController(
+  config: Config,
+  log: Logger,
+  open = openProvider,
+): Promise<Controller> {
   const closers: (() => Promise<unknown>)[] = [];
   const close = async () => {
     for (const each of closers.splice(0).reverse()) await each();
@@ -54,7 +61,7 @@ export async function createController(config: Config, log: Logger): Promise<Con
       directory: config.secrets_dir || join(config.data_dir, 'secrets'),
       env: programEnvironment(),
     });
-    const { provider, networks } = await openProvider({ config, db: database.db, authority });
+    const { provider, networks } = await open({ config, db: database.db, authority, log });
     closers.push(() => provider.close());
 
     const mailbox = new AnnouncingMailbox(bus, announce);

@@ -1,8 +1,12 @@
+import type { Logger } from 'pino';
 import type { Config } from '../../config.ts';
 import type { CertificateAuthority } from '../../effects/certificate-authority.ts';
+import { TerminalError } from '../../model/errors.ts';
 import type { NetworkAdmin } from '../../providers/netns/networks.ts';
+import type { OpenstackOptions } from '../../providers/openstack/provider.ts';
 import type { Provider } from '../../providers/provider.ts';
 import type { Db } from '../../store/database.ts';
+import { serviceAccount } from './service-account.ts';
 
 /** Long enough that no process outlives it; the next one has a new certificate. */
 const CONTROLLER_CERTIFICATE_DAYS = 365;
@@ -11,18 +15,21 @@ interface Parts {
   config: Config;
   db: Db;
   authority: CertificateAuthority;
+  log: Logger;
+}
+
+export interface OpenedProvider {
+  provider: Provider;
+  /** Where networks are made here, and not by somebody else. */
+  networks?: NetworkAdmin;
 }
 
 /** The provider that the configuration names. Only its code is loaded. */
-export async function openProvider({ config, db, authority }: Parts): Promise<{
-  provider: Provider;
-  networks?: NetworkAdmin;
-}> {
+export async function openProvider({ config, db, authority, log }: Parts): Promise<OpenedProvider> {
   if (config.provider === 'noop') {
     const { createNoopProvider } = await import('../../providers/noop/provider.ts');
     return { provider: createNoopProvider({ failures: config.noop_fail }) };
   }
-  const { createNetnsProvider } = await import('../../providers/netns/provider.ts');
   const { createAgentClient } = await import('../../amphora-api/undici-client.ts');
   const { certificate, privateKey } = await authority.issueForController(CONTROLLER_CERTIFICATE_DAYS);
   const agent = createAgentClient({
@@ -31,7 +38,41 @@ export async function openProvider({ config, db, authority }: Parts): Promise<{
     key: privateKey,
     requestSeconds: config.agent_request_seconds,
   });
+  if (config.provider === 'openstack') {
+    const { createOpenstackProvider } = await import('../../providers/openstack/provider.ts');
+    return { provider: createOpenstackProvider({ options: openstackOptions(config, log), agent }) };
+  }
+  const { createNetnsProvider } = await import('../../providers/netns/provider.ts');
   const provider = createNetnsProvider({ db, config, agent });
   await provider.restore();
   return { provider, networks: provider.networks };
+}
+
+/**
+ * The settings of the openstack provider as it takes them.
+ * @throws TerminalError `not_configured`
+ */
+export function openstackOptions(config: Config, log: Logger): OpenstackOptions {
+  const missing = (['openstack_compute_flavor', 'openstack_management_networks'] as const).filter(
+    (name) => config[name].length === 0,
+  );
+  if (missing.length > 0) {
+    throw new TerminalError(
+      'not_configured',
+      `the openstack provider needs the settings ${missing.join(', ')}`,
+    );
+  }
+  return {
+    account: serviceAccount(config),
+    facing: { interface: config.os_interface, region: config.os_region_name },
+    computeFlavor: config.openstack_compute_flavor,
+    imageTag: config.openstack_image_tag,
+    imageOwner: config.openstack_image_owner || undefined,
+    managementNetworks: config.openstack_management_networks,
+    managementSecurityGroups: config.openstack_management_security_groups,
+    zone: config.openstack_zone || undefined,
+    keyName: config.openstack_key_name || undefined,
+    antiAffinityPolicy: config.anti_affinity,
+    onCall: (call) => log.debug(call, 'openstack call'),
+  };
 }

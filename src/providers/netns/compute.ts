@@ -249,7 +249,11 @@ export class NetnsCompute implements Compute {
     return {
       ...described,
       state: 'ERROR',
-      fault: `its processes have ended; ${await this.#lastWords(server)}`,
+      fault: {
+        kind: 'terminal',
+        code: 'server_failed',
+        message: `its processes have ended; ${await this.#lastWords(server)}`,
+      },
     };
   }
 

@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import type { Call } from '../call.ts';
+import { Recent } from './recent.ts';
+import { type Service, segment } from './service.ts';
+
+const Group = z.object({ id: z.string(), name: z.string() });
+const PAGE = 500;
+/** Long enough for the amphorae of one load balancer to be placed with one look. */
+const REMEMBER_MS = 10_000;
+
+/** Server groups of Nova, by name. Nova has no filter for names, so the list is read. */
+export class ServerGroups {
+  readonly #nova: Service;
+  readonly #policy: string;
+  readonly #ids = new Recent<string>(REMEMBER_MS);
+
+  /** @param policy `anti-affinity` or `soft-anti-affinity` */
+  constructor(nova: Service, policy: string) {
+    this.#nova = nova;
+    this.#policy = policy;
+  }
+
+  /** Id of the group of that name, which is made if there is none. */
+  async ensure(name: string, call: Call): Promise<string> {
+    const id = await this.#ids.get(name, async () => {
+      const [known] = await this.#named(name, call);
+      if (known) return known.id;
+      const body = { server_group: { name, policies: [this.#policy] } };
+      const order = { method: 'POST', path: '/os-server-groups', body } as const;
+      const purpose = `create server group ${name}`;
+      const made = await this.#nova.send(call, { ...order, purpose }, z.object({ server_group: Group }));
+      return made.server_group.id;
+    });
+    return id as string;
+  }
+
+  async delete(name: string, call: Call): Promise<void> {
+    for (const { id } of await this.#named(name, call)) {
+      const order = { method: 'DELETE', path: `/os-server-groups/${segment(id)}` } as const;
+      await this.#nova.find(call, { ...order, purpose: `delete server group ${name}` }, z.unknown());
+    }
+  }
+
+  async #named(name: string, call: Call) {
+    const schema = z.object({ server_groups: z.array(Group) });
+    const found: z.output<typeof Group>[] = [];
+    for (let offset = 0; ; offset += PAGE) {
+      const query = { limit: String(PAGE), offset: String(offset) };
+      const order = {
+        method: 'GET',
+        path: '/os-server-groups',
+        query,
+        purpose: 'list server groups',
+      } as const;
+      const { server_groups } = await this.#nova.send(call, order, schema);
+      found.push(...server_groups.filter((group) => group.name === name));
+      if (server_groups.length < PAGE) return found;
+    }
+  }
+}

@@ -1,0 +1,206 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Dispatcher, request } from 'undici';
+import type { z } from 'zod';
+import { endpointOf, type Facing } from '../../keystone/catalog.ts';
+import type { KeystoneSession, Token } from '../../keystone/session.ts';
+import { type AmphoraeError, TerminalError, TransientError } from '../../model/errors.ts';
+import type { Call } from '../call.ts';
+import { classifyRefusal, type Refusal, refusalOf } from './refusal.ts';
+
+/** One call to a service as it went, for the log. */
+export interface ServiceCall {
+  service: string;
+  method: string;
+  path: string;
+  status: number;
+  milliseconds: number;
+  /** The service's own name for the request; its operator finds it in the service's log. */
+  requestId: string | undefined;
+}
+
+export interface ServiceRequest {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  /** Below the endpoint; ids in it must have come through `segment`. */
+  path: string;
+  query?: Record<string, string | string[] | undefined>;
+  body?: unknown;
+  /** What is being done, for the error message: "create port octavia-lb-…". */
+  purpose: string;
+}
+
+export interface ServiceOptions {
+  /** As operators call it: `nova`, `neutron`, ... */
+  name: string;
+  /** Of the catalog, the usual one first. */
+  types: string[];
+  session: KeystoneSession;
+  facing: Facing;
+  dispatcher: Dispatcher;
+  /** Appended to the endpoint if it is not there: `/v2.0`. */
+  base?: string;
+  /** E.g. `{ 'openstack-api-version': 'compute 2.60' }`. */
+  headers?: Record<string, string>;
+  onCall?: ((call: ServiceCall) => void) | undefined;
+}
+
+/** A busy service is asked again this often; beyond, the effect's own retries take over. */
+const BUSY_ATTEMPTS = 4;
+const BUSY_PAUSE_SECONDS = 1;
+const LONGEST_PAUSE_SECONDS = 30;
+
+/**
+ * One OpenStack service. Logs in again when a token is refused in mid-flow, waits as long as a busy service asks for
+ * (429, 503 with Retry-After), and turns every failure into a classified error with the service's own words.
+ */
+export class Service {
+  readonly #options: ServiceOptions;
+
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @param explain gives a better error for a refusal that the caller understands, or undefined
+   * @throws AmphoraeError; without `explain` as `classifyRefusal` has it
+   */
+  async send<T extends z.ZodType>(
+    call: Call,
+    order: ServiceRequest,
+    schema: T,
+    explain: (refusal: Refusal) => AmphoraeError | undefined = () => undefined,
+  ): Promise<z.output<T>> {
+    const { name } = this.#options;
+    const answer = await this.#exchange(call, order);
+    if (answer.status < 300) {
+      const parsed = schema.safeParse(answer.body);
+      if (parsed.success) return parsed.data;
+      const problem = parsed.error.issues
+        .map(({ path, message }) => `${path.join('.')}: ${message}`)
+        .join('; ');
+      throw new TerminalError(
+        'unexpected_answer',
+        `${name} gave an answer that is not understood while it should ${order.purpose}: ${problem}`,
+      );
+    }
+    const refusal = refusalOf(name, order.purpose, answer);
+    throw explain(refusal) ?? classifyRefusal(refusal);
+  }
+
+  /** `send` for what may not exist: undefined for 404. */
+  async find<T extends z.ZodType>(
+    call: Call,
+    order: ServiceRequest,
+    schema: T,
+    explain?: (refusal: Refusal) => AmphoraeError | undefined,
+  ): Promise<z.output<T> | undefined> {
+    try {
+      return await this.send(call, order, schema, explain);
+    } catch (error) {
+      if (error instanceof TerminalError && error.code === 'not_found') return undefined;
+      throw error;
+    }
+  }
+
+  async #exchange(call: Call, order: ServiceRequest): Promise<Answer> {
+    let refusedOnce = false;
+    for (let attempt = 1; ; attempt += 1) {
+      const token = await this.#options.session.token();
+      const answer = await this.#once(call, order, token);
+      if (answer.status === 401 && !refusedOnce) {
+        refusedOnce = true;
+        await this.#options.session.forget(token);
+        continue;
+      }
+      const busy = answer.status === 429 || answer.status === 503;
+      if (!busy || attempt >= BUSY_ATTEMPTS) return answer;
+      const seconds = Math.min(
+        answer.retryAfter ?? BUSY_PAUSE_SECONDS * 2 ** (attempt - 1),
+        LONGEST_PAUSE_SECONDS,
+      );
+      await pause(seconds * 1_000, undefined, { signal: call.signal }).catch((cause) => {
+        throw cancelled(this.#options.name, order, cause);
+      });
+    }
+  }
+
+  async #once(
+    call: Call,
+    { method, path, query, body, purpose }: ServiceRequest,
+    token: Token,
+  ): Promise<Answer> {
+    const { name, types, facing, dispatcher, base = '', headers, onCall } = this.#options;
+    const endpoint = endpointOf(token, types, facing);
+    const url = new URL(`${endpoint.endsWith(base) ? endpoint : endpoint + base}${path}`);
+    for (const [key, value] of Object.entries(query ?? {})) {
+      for (const single of [value ?? []].flat()) url.searchParams.append(key, single);
+    }
+    const startedAt = performance.now();
+    try {
+      const answer = await request(url, {
+        method,
+        dispatcher,
+        signal: call.signal,
+        headers: {
+          accept: 'application/json',
+          'x-auth-token': token.id,
+          ...(call.requestId && { 'x-openstack-request-id': `req-${call.requestId}` }),
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        body: body === undefined ? null : JSON.stringify(body),
+      });
+      const text = await answer.body.text();
+      const requestId = first(
+        answer.headers['x-openstack-request-id'] ?? answer.headers['x-compute-request-id'],
+      );
+      const status = answer.statusCode;
+      onCall?.({
+        service: name,
+        method,
+        path,
+        status,
+        milliseconds: performance.now() - startedAt,
+        requestId,
+      });
+      const seconds = Number(first(answer.headers['retry-after']));
+      return {
+        status,
+        body: parseJson(text),
+        requestId,
+        retryAfter: Number.isFinite(seconds) && seconds > 0 ? seconds : undefined,
+      };
+    } catch (cause) {
+      if (call.signal.aborted) throw cancelled(name, { purpose }, cause);
+      throw new TransientError(
+        'openstack_unreachable',
+        `${name} could not be reached at ${url.origin} to ${purpose}: ${(cause as Error).message}`,
+        { cause },
+      );
+    }
+  }
+}
+
+interface Answer {
+  status: number;
+  /** undefined when it is not JSON. */
+  body: unknown;
+  requestId: string | undefined;
+  /** Seconds. */
+  retryAfter: number | undefined;
+}
+
+/** An id as one segment of a path, whatever it contains. */
+export const segment = (id: string): string => encodeURIComponent(id);
+
+const first = (header: string | string[] | undefined) => [header].flat()[0];
+
+const cancelled = (name: string, { purpose }: { purpose: string }, cause: unknown) =>
+  new TransientError('cancelled', `${name} was not waited for to ${purpose}`, { cause });
+
+function parseJson(text: string): unknown {
+  try {
+    return text === '' ? {} : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
