@@ -12,6 +12,7 @@ import { settingsOfCloud } from './clouds-file.ts';
 const Seconds = z.coerce.number().positive();
 const Count = z.coerce.number().int().min(0);
 const Flag = z.union([z.boolean(), z.stringbool()]);
+const Quota = z.coerce.number().int().min(-1).max(2_000_000_000);
 const Path = z
   .string()
   .min(1)
@@ -150,6 +151,19 @@ export const settings = {
     'Ids of the networks that VIPs may be in; empty: all. Zones may name others.',
   ),
   denied_vip_networks: setting(List, [], 'Ids of networks that VIPs may never be in.'),
+
+  // What a project may have, unless its own quota says otherwise.
+  quota_load_balancers: setting(
+    Quota,
+    -1,
+    "Load balancers of a project; -1, Octavia's default, is no limit.",
+  ),
+  quota_listeners: setting(Quota, -1, 'Listeners of a project.'),
+  quota_pools: setting(Quota, -1, 'Pools of a project.'),
+  quota_members: setting(Quota, -1, 'Members of a project.'),
+  quota_health_monitors: setting(Quota, -1, 'Health monitors of a project.'),
+  quota_l7policies: setting(Quota, -1, 'L7 policies of a project.'),
+  quota_l7rules: setting(Quota, -1, 'L7 rules of a project.'),
 
   // The actor runtime.
   lease_seconds: setting(

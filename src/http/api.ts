@@ -6,16 +6,6 @@ import type { Network } from '../providers/network.ts';
 import type { Db } from '../store/database.ts';
 import type { Access } from './auth/authenticate.ts';
 
-/** The settings that handlers ask for. */
-type ApiSetting =
-  | 'api_mutations'
-  | 'default_project'
-  | 'default_topology'
-  | 'denied_vip_networks'
-  | 'enabled_providers'
-  | Extract<keyof Config, `failover_${string}`>
-  | 'valid_vip_networks';
-
 /** What the handlers work with. */
 export interface Api {
   db: Db;
@@ -25,7 +15,7 @@ export interface Api {
   network: Network;
   /** Makes networks, with providers that have none of their own (netns). */
   networks?: NetworkAdmin | undefined;
-  config: Pick<Config, ApiSetting>;
+  config: Config;
   /** Who may; absent: everybody may do everything. */
   access?: Access | undefined;
   log: Logger;

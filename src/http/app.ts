@@ -24,6 +24,7 @@ import { memberRoutes } from './v2/members.ts';
 import { networkRoutes } from './v2/networks.ts';
 import { poolRoutes } from './v2/pools.ts';
 import { providerRoutes } from './v2/providers.ts';
+import { quotaRoutes } from './v2/quotas.ts';
 
 export type { Api } from './api.ts';
 export { sweepVipIntents } from './vip.ts';
@@ -76,6 +77,7 @@ function resourceRoutes(api: Api): Hono {
     .route('/flavorprofiles', flavorProfileRoutes(api))
     .route('/availabilityzones', availabilityZoneRoutes(api))
     .route('/availabilityzoneprofiles', availabilityZoneProfileRoutes(api))
+    .route('/quotas', quotaRoutes(api))
     .route('/providers', providerRoutes(api));
 }
 

@@ -7,6 +7,7 @@ import { lockLoadBalancer, updateLoadBalancer } from '../store/load-balancers.ts
 import type { Database, LoadBalancerTable } from '../store/schema.ts';
 import type { Api } from './api.ts';
 import { conflict, type Fault, immutable, notFound, type ResourceName } from './fault.ts';
+import { checkQuota, type Growth } from './quota.ts';
 
 /** A write in progress: the load balancer is locked, and takes changes. */
 export interface Change {
@@ -44,19 +45,28 @@ export const toUpdate = (revision: number) =>
 export const toDelete = (revision: number) =>
   ({ ...pending(revision), provisioning_status: 'PENDING_DELETE' }) as const;
 
+interface ChangeOptions {
+  /** What the project would have more of. */
+  growth?: Growth;
+  /** The fault when the load balancer takes no changes. */
+  refuse?: (status: string) => Fault;
+}
+
 /**
- * Every write to an existing load balancer or to anything below it: lock its row, check that it takes changes, write the rows, raise the desired revision and tell the load balancer's actor, all in one transaction (contract B2).
- * @param refuse the fault when it takes none.
+ * Every write to an existing load balancer or to anything below it: lock its row, check the quota and that it takes
+ * changes, write the rows, raise the desired revision and tell the load balancer's actor, all in one transaction
+ * (contract B2).
  */
 export async function changeLoadBalancer<T>(
   api: Api,
   loadBalancerId: string,
   work: (change: Change) => Promise<Outcome<T>>,
-  refuse: (status: string) => Fault = () => immutable('Load Balancer', loadBalancerId),
+  { growth, refuse = () => immutable('Load Balancer', loadBalancerId) }: ChangeOptions = {},
 ): Promise<T> {
   const { answer, envelope } = await api.db.transaction().execute(async (transaction) => {
     const loadBalancer = await lockLoadBalancer(transaction, loadBalancerId);
     if (loadBalancer === undefined) throw notFound('Load Balancer', loadBalancerId);
+    if (growth !== undefined) await checkQuota(api, transaction, loadBalancer.project_id, growth);
     const status = loadBalancer.provisioning_status;
     if (!takesChanges(api, status)) throw refuse(status);
 
@@ -121,10 +131,11 @@ export async function changeBelow<T>(
   api: Api,
   object: { table: ChildTable; title: ResourceName; id: string },
   work: (change: Change) => Promise<Outcome<T>>,
+  options: ChangeOptions = {},
 ): Promise<T> {
   const loadBalancerId = await findLoadBalancerId(api.db, object.table, object.id);
   if (loadBalancerId === undefined) throw notFound(object.title, object.id);
-  return changeLoadBalancer(api, loadBalancerId, async (change) => {
+  const checked = async (change: Change) => {
     // Below an ACTIVE load balancer nothing is on its way out.
     if (change.loadBalancer.provisioning_status !== 'ACTIVE') {
       const status = await findStatus(change.transaction, object.table, object.id);
@@ -132,5 +143,6 @@ export async function changeBelow<T>(
       if (status === 'PENDING_DELETE') throw immutable(object.title, object.id);
     }
     return work(change);
-  });
+  };
+  return changeLoadBalancer(api, loadBalancerId, checked, options);
 }

@@ -19,6 +19,7 @@ export type ResourceName =
   | 'Amphora'
   | 'Network'
   | 'Provider'
+  | 'Quota'
   | 'Actor'
   | 'Dead Letter';
 

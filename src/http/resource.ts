@@ -84,6 +84,7 @@ export async function answerList<T extends keyof Database, Row extends { id: str
   narrow: (query: Query<T, Row>) => Query<T, Row> = (query) => query,
 ): Promise<Response> {
   const { attributes, plural, linksKey = `${plural}_links` } = resource;
+  const tieBreak = attributes.created_at === undefined ? ['id'] : ['created_at', 'id'];
   const request = parseListQuery(context, attributes);
   let rows: Row[];
   try {
@@ -93,7 +94,7 @@ export async function answerList<T extends keyof Database, Row extends { id: str
       scope === undefined || attributes.project_id === undefined
         ? query
         : query.where(equals(attributes.project_id, scope));
-    rows = await listPage(visible, attributes, ['created_at', 'id'], request);
+    rows = await listPage(visible, attributes, tieBreak, request);
   } catch (error) {
     if (error instanceof UnknownMarkerError) throw badRequest(`Unknown marker '${error.message}'.`);
     throw error;

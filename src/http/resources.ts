@@ -11,6 +11,7 @@ import { listeners } from './v2/listeners.ts';
 import { loadBalancers } from './v2/load-balancers.ts';
 import { members } from './v2/members.ts';
 import { pools } from './v2/pools.ts';
+import { quotas } from './v2/quotas.ts';
 
 /** What can be said of a kind of object without knowing its rows. */
 export type ResourceDescription = Pick<
@@ -27,6 +28,7 @@ export const resources: readonly ResourceDescription[] = [
   healthMonitors,
   l7Policies,
   l7Rules,
+  quotas,
   flavors,
   flavorProfiles,
   availabilityZones,

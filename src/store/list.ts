@@ -117,7 +117,7 @@ export function equals({ type, expression }: Attribute, value: string): RawBuild
     case 'tags':
       return NOTHING;
     case 'text':
-      return sql`${expression} = ${value}`;
+      return value.includes('\0') ? NOTHING : sql`${expression} = ${value}`;
     case 'time':
       return sql`to_char(${expression} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS') = ${value}`;
     case 'uuid':

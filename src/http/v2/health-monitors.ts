@@ -48,22 +48,27 @@ export function healthMonitorRoutes(api: Api): Hono {
   routes.post('/', async (context) => {
     const { pool_id: poolId, ...body } = await readBody(context, 'healthmonitor', HealthMonitorPost);
     const id = randomUUID();
-    const row = await changeBelow(api, { table: 'pools', title: 'Pool', id: poolId }, async (change) => {
-      const { transaction, loadBalancer, revision } = change;
-      const pool = await lockPool(change, poolId);
-      const values = completeHealthMonitor(withoutProject(body), pool.protocol);
-      const parent = {
-        id,
-        poolId,
-        loadBalancerId: loadBalancer.id,
-        projectId: loadBalancer.project_id,
-        revision,
-      };
-      await refusingSecond(poolId, () =>
-        insertHealthMonitors(transaction, [healthMonitorRow(values, parent)]),
-      );
-      return { answer: await findRow(transaction, healthMonitors, id) };
-    });
+    const row = await changeBelow(
+      api,
+      { table: 'pools', title: 'Pool', id: poolId },
+      async (change) => {
+        const { transaction, loadBalancer, revision } = change;
+        const pool = await lockPool(change, poolId);
+        const values = completeHealthMonitor(withoutProject(body), pool.protocol);
+        const parent = {
+          id,
+          poolId,
+          loadBalancerId: loadBalancer.id,
+          projectId: loadBalancer.project_id,
+          revision,
+        };
+        await refusingSecond(poolId, () =>
+          insertHealthMonitors(transaction, [healthMonitorRow(values, parent)]),
+        );
+        return { answer: await findRow(transaction, healthMonitors, id) };
+      },
+      { growth: { health_monitor: 1 } },
+    );
     return answerOne(context, healthMonitors, row, 201);
   });
 

@@ -56,23 +56,28 @@ export function l7PolicyRoutes(api: Api): Hono {
     const redirect = completeRedirect(values);
     const id = randomUUID();
     const target = { table: 'listeners', title: 'Listener', id: listenerId } as const;
-    const row = await changeBelow(api, target, async (change) => {
-      const { transaction, loadBalancer, revision } = change;
-      const listener = await findRow(transaction, listeners, listenerId);
-      checkPolicyListener(listener.protocol);
-      await checkRedirectPool(change, listener.protocol, redirect);
-      const parent = {
-        id,
-        listenerId,
-        loadBalancerId: loadBalancer.id,
-        projectId: loadBalancer.project_id,
-        revision,
-      };
-      await insertL7Policies(transaction, [l7PolicyRow({ ...values, ...redirect, position }, parent)]);
-      await rearrangeL7Policies(transaction, listenerId, (ids) => movedTo(ids, id, position));
-      await lockListener(transaction, listenerId);
-      return { answer: await findRow(transaction, l7Policies, id) };
-    });
+    const row = await changeBelow(
+      api,
+      target,
+      async (change) => {
+        const { transaction, loadBalancer, revision } = change;
+        const listener = await findRow(transaction, listeners, listenerId);
+        checkPolicyListener(listener.protocol);
+        await checkRedirectPool(change, listener.protocol, redirect);
+        const parent = {
+          id,
+          listenerId,
+          loadBalancerId: loadBalancer.id,
+          projectId: loadBalancer.project_id,
+          revision,
+        };
+        await insertL7Policies(transaction, [l7PolicyRow({ ...values, ...redirect, position }, parent)]);
+        await rearrangeL7Policies(transaction, listenerId, (ids) => movedTo(ids, id, position));
+        await lockListener(transaction, listenerId);
+        return { answer: await findRow(transaction, l7Policies, id) };
+      },
+      { growth: { l7policy: 1 } },
+    );
     return answerOne(context, l7Policies, row, 201);
   });
 

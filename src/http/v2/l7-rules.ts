@@ -51,20 +51,25 @@ export function l7RuleRoutes(api: Api): Hono {
     checkRule(values);
     const id = randomUUID();
     const target = { table: 'l7policies', title: 'L7 Policy', id: policyId } as const;
-    const row = await changeBelow(api, target, async (change) => {
-      const { transaction, loadBalancer, revision } = change;
-      checkRuleCount((await countRules(transaction, policyId)) + 1);
-      const parent = {
-        id,
-        policyId,
-        loadBalancerId: loadBalancer.id,
-        projectId: loadBalancer.project_id,
-        revision,
-      };
-      await insertL7Rules(transaction, [l7RuleRow(values, parent)]);
-      await lockPolicy(change, policyId);
-      return { answer: await findRow(transaction, l7Rules, id) };
-    });
+    const row = await changeBelow(
+      api,
+      target,
+      async (change) => {
+        const { transaction, loadBalancer, revision } = change;
+        checkRuleCount((await countRules(transaction, policyId)) + 1);
+        const parent = {
+          id,
+          policyId,
+          loadBalancerId: loadBalancer.id,
+          projectId: loadBalancer.project_id,
+          revision,
+        };
+        await insertL7Rules(transaction, [l7RuleRow(values, parent)]);
+        await lockPolicy(change, policyId);
+        return { answer: await findRow(transaction, l7Rules, id) };
+      },
+      { growth: { l7rule: 1 } },
+    );
     return answerOne(context, l7Rules, row, 201);
   });
 

@@ -59,6 +59,7 @@ export function listenerRoutes(api: Api): Hono {
         );
         return { answer: await findRow(transaction, listeners, id) };
       },
+      { growth: { listener: 1 } },
     );
     return answerOne(context, listeners, row, 201);
   });

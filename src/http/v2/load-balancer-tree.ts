@@ -10,6 +10,7 @@ import { insertPools } from '../../store/pools.ts';
 import { withoutProject } from '../attributes.ts';
 import { conflict, invalidInput } from '../fault.ts';
 import { memberRow, type VnicTypes } from '../member-placement.ts';
+import type { Growth } from '../quota.ts';
 import { completeHealthMonitor } from '../schemas/health-monitor.ts';
 import { checkPolicyListener, completeRedirect } from '../schemas/l7-policy.ts';
 import { checkRule, checkRuleCount } from '../schemas/l7-rule.ts';
@@ -147,7 +148,20 @@ export function growTree(definitions: Map<string, TreePool>, listeners: TreeList
   };
 }
 
-export async function insertTree(transaction: Queryable, tree: ReturnType<typeof growTree>): Promise<void> {
+type Tree = ReturnType<typeof growTree>;
+
+export function growthOf(tree: Tree): Growth {
+  return {
+    pool: tree.pools.length,
+    health_monitor: tree.healthMonitors.length,
+    member: tree.members.length,
+    listener: tree.listeners.length,
+    l7policy: tree.l7policies.length,
+    l7rule: tree.l7rules.length,
+  };
+}
+
+export async function insertTree(transaction: Queryable, tree: Tree): Promise<void> {
   await insertPools(transaction, tree.pools);
   await insertHealthMonitors(transaction, tree.healthMonitors);
   await insertMembers(transaction, tree.members);

@@ -31,11 +31,12 @@ import { badRequest, conflict, Fault, invalidInput } from '../fault.ts';
 import { queryFlag } from '../list.ts';
 import { findMemberNetworks, VnicTypes } from '../member-placement.ts';
 import { presentCommon } from '../present.ts';
+import { checkQuota } from '../quota.ts';
 import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 import { LoadBalancerPost, LoadBalancerPut, type NewLoadBalancer } from '../schemas/load-balancer.ts';
 import { answerStats } from '../stats.ts';
 import { planVip, type Vip, withVip } from '../vip.ts';
-import { collectPools, growTree, insertTree } from './load-balancer-tree.ts';
+import { collectPools, growTree, growthOf, insertTree } from './load-balancer-tree.ts';
 import { viewStatuses, viewTree } from './load-balancer-view.ts';
 
 export const loadBalancers: OctaviaResource<'load_balancers', LoadBalancer> = {
@@ -89,7 +90,7 @@ export function loadBalancerRoutes(api: Api): Hono {
         });
         return { answer: await findRow(transaction, loadBalancers, id), subject: 'loadBalancer' };
       },
-      (status) => invalidState(status, id),
+      { refuse: (status) => invalidState(status, id) },
     );
     return answerOne(context, loadBalancers, row);
   });
@@ -143,6 +144,7 @@ async function createLoadBalancer(api: Api, body: NewLoadBalancer, callersProjec
       networks,
     });
     const work = api.db.transaction().execute(async (transaction) => {
+      await checkQuota(api, transaction, projectId, { load_balancer: 1, ...growthOf(tree) });
       await insertLoadBalancer(
         transaction,
         {

@@ -8,6 +8,7 @@ import { changeBelow, toDelete, toUpdate } from '../change.ts';
 import { conflict, immutable, invalidInput } from '../fault.ts';
 import { queryFlag } from '../list.ts';
 import { findMemberNetworks, loadVnicTypes, memberRow } from '../member-placement.ts';
+import { checkQuota } from '../quota.ts';
 import { pathId } from '../resource.ts';
 import { MemberBatch, type MemberBatchItem } from '../schemas/member.ts';
 import { findActivePool, lockPool } from './pools.ts';
@@ -47,6 +48,8 @@ export async function replaceMembers(api: Api, context: Context): Promise<Respon
       ? []
       : [...stored.values()].filter((member) => !listed.has(keyOf(member)) && !leaving(member));
     if (updated.length + created.length + removed.length === 0) return { answer: undefined, changed: false };
+    const growth = { member: created.length - removed.length };
+    await checkQuota(api, transaction, loadBalancer.project_id, growth);
     await lockPool(change, poolId);
 
     const vnicTypes = await loadVnicTypes(transaction, loadBalancer);

@@ -47,21 +47,28 @@ export function memberRoutes(api: Api): Hono {
     const body = await readBody(context, 'member', MemberPost);
     const networks = await findMemberNetworks(api.network, [body]);
     const id = randomUUID();
-    const row = await changeBelow(api, { table: 'pools', title: 'Pool', id: poolId }, async (change) => {
-      const { transaction, loadBalancer, revision } = change;
-      const pool = await lockPool(change, poolId);
-      const placement = (await loadVnicTypes(transaction, loadBalancer)).place(body, networks);
-      const parent = {
-        id,
-        poolId,
-        loadBalancerId: loadBalancer.id,
-        projectId: loadBalancer.project_id,
-        monitored: pool.healthmonitor_id !== null,
-        revision,
-      };
-      await refusingDuplicates(body, () => insertMembers(transaction, [memberRow(body, placement, parent)]));
-      return { answer: await findRow(transaction, members, id), memberPorts: body.subnet_id !== null };
-    });
+    const row = await changeBelow(
+      api,
+      { table: 'pools', title: 'Pool', id: poolId },
+      async (change) => {
+        const { transaction, loadBalancer, revision } = change;
+        const pool = await lockPool(change, poolId);
+        const placement = (await loadVnicTypes(transaction, loadBalancer)).place(body, networks);
+        const parent = {
+          id,
+          poolId,
+          loadBalancerId: loadBalancer.id,
+          projectId: loadBalancer.project_id,
+          monitored: pool.healthmonitor_id !== null,
+          revision,
+        };
+        await refusingDuplicates(body, () =>
+          insertMembers(transaction, [memberRow(body, placement, parent)]),
+        );
+        return { answer: await findRow(transaction, members, id), memberPorts: body.subnet_id !== null };
+      },
+      { growth: { member: 1 } },
+    );
     return answerOne(context, members, row, 201);
   });
 

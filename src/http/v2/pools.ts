@@ -51,17 +51,22 @@ export function poolRoutes(api: Api): Hono {
     checkPool(values);
     const loadBalancerId = await parentOf(api, loadbalancer_id, listenerId);
     const id = randomUUID();
-    const row = await changeLoadBalancer(api, loadBalancerId, async (change) => {
-      const { transaction, loadBalancer, revision } = change;
-      if (listenerId !== null) await checkListenerIsFree(change, listenerId, values.protocol);
-      const parent = { id, loadBalancerId, projectId: loadBalancer.project_id, revision };
-      await insertPools(transaction, [poolRow(values, parent)]);
-      if (listenerId !== null) {
-        await updateListener(transaction, listenerId, { default_pool_id: id });
-        await lockListenersOf(transaction, id);
-      }
-      return { answer: await findRow(transaction, pools, id) };
-    });
+    const row = await changeLoadBalancer(
+      api,
+      loadBalancerId,
+      async (change) => {
+        const { transaction, loadBalancer, revision } = change;
+        if (listenerId !== null) await checkListenerIsFree(change, listenerId, values.protocol);
+        const parent = { id, loadBalancerId, projectId: loadBalancer.project_id, revision };
+        await insertPools(transaction, [poolRow(values, parent)]);
+        if (listenerId !== null) {
+          await updateListener(transaction, listenerId, { default_pool_id: id });
+          await lockListenersOf(transaction, id);
+        }
+        return { answer: await findRow(transaction, pools, id) };
+      },
+      { growth: { pool: 1 } },
+    );
     return answerOne(context, pools, row, 201);
   });
 
