@@ -1,12 +1,15 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { mkdir, rm, symlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, readdir, rm, statfs, symlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { AgentError } from './errors.ts';
 import { readOptional, writeAtomically } from './files.ts';
 
+/** Types of file systems (statfs(2)) whose content is never written to a disk. */
+const IN_MEMORY = new Set([0x01021994, 0x858458f6]);
+
 /**
- * Certificates and private keys of TLS listeners. The files lie on the tmpfs below `run_dir`, so that keys never
- * reach a disk; haproxy finds them under the contract's path, `{state_dir}/certs/{lb}/`, through a link.
+ * Certificates and private keys of TLS listeners. The files lie below `run_dir`, in memory, so that keys never reach a
+ * disk; haproxy finds them under the contract's path, `{state_dir}/certs/{lb}/`, through a link.
  */
 export class Certificates {
   readonly #runDir: string;
@@ -17,26 +20,81 @@ export class Certificates {
     this.#stateDir = stateDir;
   }
 
-  async write(loadBalancerId: string, file: string, pem: string): Promise<void> {
-    const link = join(this.#stateDir, 'certs');
+  /**
+   * Store a file once it is sure that haproxy can use it. Resolves with whether it is different now.
+   * @param content PEM, or for a list of certificates one path below `{state_dir}/certs/{lb}/` on each line
+   * @throws AgentError 400
+   */
+  async write(loadBalancerId: string, file: string, content: string): Promise<boolean> {
+    if (content.includes('-----BEGIN ')) checkPem(content);
+    else this.#checkList(loadBalancerId, content);
+    if ((await this.read(loadBalancerId, file)) === content) return false;
     await mkdir(join(this.#runDir, loadBalancerId), { recursive: true, mode: 0o700 });
-    await symlink(this.#runDir, link).catch((error: NodeJS.ErrnoException) => {
+    if (!IN_MEMORY.has((await statfs(this.#runDir)).type))
+      throw new AgentError(500, 'Certificates are kept in memory only', {
+        details: `${this.#runDir} is not a tmpfs`,
+      });
+    await symlink(this.#runDir, join(this.#stateDir, 'certs')).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;
     });
-    await writeAtomically(this.#path(loadBalancerId, file), pem);
+    await writeAtomically(this.#path(loadBalancerId, file), content);
+    return true;
   }
 
   read(loadBalancerId: string, file: string): Promise<string | undefined> {
     return readOptional(this.#path(loadBalancerId, file));
   }
 
+  /** Name -> content of all that a load balancer has. */
+  async readAll(loadBalancerId: string): Promise<Map<string, string>> {
+    const names = await readdir(join(this.#runDir, loadBalancerId)).catch(() => []);
+    const entries = names
+      .filter((name) => name.endsWith('.pem'))
+      .map(async (name): Promise<[string, string]> => [name, (await this.read(loadBalancerId, name)) ?? '']);
+    return new Map(await Promise.all(entries));
+  }
+
   async delete(loadBalancerId: string, file: string): Promise<void> {
     await rm(this.#path(loadBalancerId, file), { force: true });
+  }
+
+  async deleteAll(loadBalancerId: string): Promise<void> {
+    await rm(join(this.#runDir, loadBalancerId), { recursive: true, force: true });
   }
 
   #path(loadBalancerId: string, file: string): string {
     return join(this.#runDir, loadBalancerId, file);
   }
+
+  #checkList(loadBalancerId: string, content: string): void {
+    const directory = join(this.#stateDir, 'certs', loadBalancerId);
+    const isOwn = (line: string) =>
+      dirname(line) === directory && /^[A-Za-z0-9_-]+\.pem$/.test(basename(line));
+    if (!content.trimEnd().split('\n').every(isOwn))
+      throw malformed(`must be PEM, or a list of files below ${directory}`);
+  }
+}
+
+const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[^-]+-----END \1-----/g;
+
+/** Every certificate and key in it can be read, and a key belongs to the first certificate. */
+function checkPem(content: string): void {
+  const blocks = [...content.matchAll(PEM_BLOCK)].map(([block, label = '']) => ({ block, label }));
+  const key = blocks.find(({ label }) => label.endsWith('PRIVATE KEY'));
+  let matches = blocks.length > 0;
+  try {
+    const certificates = blocks
+      .filter(({ label }) => label === 'CERTIFICATE')
+      .map(({ block }) => new X509Certificate(block));
+    if (key) matches = certificates[0]?.checkPrivateKey(createPrivateKey(key.block)) ?? false;
+  } catch (cause) {
+    throw malformed('holds a certificate or private key that cannot be read', cause);
+  }
+  if (!matches) throw malformed(key ? 'the key is not the first certificate’s' : 'holds nothing in PEM');
+}
+
+function malformed(reason: string, cause?: unknown): AgentError {
+  return new AgentError(400, 'Invalid request', { details: `body: ${reason}`, cause });
 }
 
 /**

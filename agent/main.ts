@@ -7,6 +7,7 @@ import { Certificates } from './certificates.ts';
 import { readDetails } from './details.ts';
 import { EpochFence } from './epoch.ts';
 import { Haproxies } from './haproxy/haproxies.ts';
+import { installPingCheck } from './haproxy/ping-check.ts';
 import { Interfaces } from './interfaces/interfaces.ts';
 import { KernelInterfaces } from './interfaces/kernel.ts';
 import { Health } from './keepalived/health.ts';
@@ -60,6 +61,7 @@ export async function runAgent(settings: AgentSettings): Promise<Agent> {
     serves: () => haproxies.serve(),
     log,
   });
+  await installPingCheck(settings.state_dir);
   await haproxies.resume();
   if (settings.topology === 'ACTIVE_STANDBY') await health.start();
   await keepalived.resume();
@@ -83,9 +85,9 @@ export async function runAgent(settings: AgentSettings): Promise<Agent> {
     ],
     ...interfaceRoutes(interfaces),
     ...securityGroupRoutes(firewall, interfaces, namespace),
-    ...haproxyRoutes(haproxies, interfaces),
+    ...haproxyRoutes(haproxies, certificates, interfaces),
     ...keepalivedRoutes(keepalived),
-    ...certificateRoutes(certificates, settings.server_cert, (pem) => server.setCertificate(pem)),
+    ...certificateRoutes(certificates, haproxies, settings.server_cert, (pem) => server.setCertificate(pem)),
   ];
   const server = await serve(createApp({ fence, log, routes }), settings, log);
   log.info({ address: settings.bind_address, port: server.port }, 'agent ready');

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { CommandError } from '../command.ts';
@@ -11,11 +11,19 @@ import { poll } from '../processes/poll.ts';
 import { Serial } from '../serial.ts';
 import type { AgentSettings } from '../settings.ts';
 import { MasterSocket } from './master-socket.ts';
+import { isAccepted, serverChanges } from './server-changes.ts';
+import { healthOnly, NO_SERVER_STATE } from './server-state.ts';
 
 export interface HaproxyParts {
   namespace: Namespace;
   settings: Pick<AgentSettings, 'amphora_id' | 'state_dir' | 'run_dir' | 'haproxy_path'>;
   log: Logger;
+}
+
+/** How a stored configuration came into force, and the number of the last reload. */
+export interface Applied {
+  by: 'start' | 'reload' | 'runtime socket' | 'nothing';
+  reloads: number;
 }
 
 const RELOAD_DEADLINE_MS = 15_000;
@@ -41,7 +49,10 @@ export class HaproxyInstance {
    * What this agent itself made that process run; unknown for one that it adopted. A haproxy that was started again
    * after its death may have read a newer file.
    */
-  #inForce: { config: string | undefined; pid: number | undefined } | undefined;
+  #inForce: { config: string; pid: number | undefined } | undefined;
+  #reloads = 0;
+  /** A reload that has not begun yet serves everybody who asks for one. */
+  #waiting: Promise<Applied> | undefined;
 
   constructor(loadBalancerId: string, parts: HaproxyParts) {
     const { settings, namespace, log } = parts;
@@ -87,9 +98,10 @@ export class HaproxyInstance {
    * @throws AgentError 400 with haproxy's words; what was stored before stays
    */
   upload(config: string): Promise<{ inForce: boolean }> {
+    this.#waiting = undefined;
     return this.#serial.run(async () => {
       const { namespace, settings } = this.#parts;
-      if (this.#inForce?.config === config && this.#inForce.pid === this.#daemon.pid) {
+      if (this.#configInForce() === config) {
         await writeAtomically(this.#config, config);
         return { inForce: true };
       }
@@ -109,15 +121,31 @@ export class HaproxyInstance {
   }
 
   /**
-   * Start haproxy, or reload it when it runs. Resolves when the stored configuration serves.
+   * Bring the stored configuration into force: by starting haproxy, on its runtime socket where only servers changed, else
+   * by a seamless reload. Resolves when it serves.
    * @throws AgentError 404 without configuration, 500 with haproxy's words
    */
-  reload(): Promise<void> {
+  reload(): Promise<Applied> {
+    this.#waiting ??= this.#serial.run(async () => {
+      this.#waiting = undefined;
+      const start = performance.now();
+      const by = await this.#apply();
+      const applied = { by, reloads: this.#reloads };
+      const ms = Math.round(performance.now() - start);
+      this.#parts.log.info({ process: this.#daemon.name, ...applied, ms }, 'configuration in force');
+      return applied;
+    });
+    return this.#waiting;
+  }
+
+  /**
+   * Change files that the configuration refers to, while no reload reads them. When they are different then (`change` says
+   * so), the next reload is one, whatever the configuration says.
+   */
+  changeFiles(change: () => Promise<boolean>): Promise<void> {
+    this.#waiting = undefined;
     return this.#serial.run(async () => {
-      if ((await this.config()) === undefined) throw new AgentError(404, 'Listener Not Found');
-      this.#inForce = undefined;
-      if (await this.#adopt()) await this.#replaceWorkers();
-      else await this.#start();
+      if (await change()) this.#inForce = undefined;
     });
   }
 
@@ -147,6 +175,42 @@ export class HaproxyInstance {
     this.#daemon.release();
   }
 
+  #configInForce(): string | undefined {
+    return this.#inForce?.pid === this.#daemon.pid ? this.#inForce?.config : undefined;
+  }
+
+  async #apply(): Promise<Applied['by']> {
+    const config = await this.config();
+    if (config === undefined) throw new AgentError(404, 'Listener Not Found');
+    const before = this.#configInForce();
+    if (before === config) return 'nothing';
+    this.#inForce = undefined;
+    if (!(await this.#adopt())) {
+      await this.#start();
+      return 'start';
+    }
+    if (before !== undefined && (await this.#changeServers(before, config))) return 'runtime socket';
+    await this.#replaceWorkers();
+    this.#reloads += 1;
+    return 'reload';
+  }
+
+  /** False when that is not possible, or went wrong on the way: a reload puts everything right. */
+  async #changeServers(before: string, after: string): Promise<boolean> {
+    const commands = serverChanges(before, after);
+    const [worker] = (await this.#master.processes())?.workers ?? [];
+    if (commands === undefined || worker === undefined) return false;
+    for (const command of commands) {
+      const answer = await this.#master.tryAsk(`@!${worker} ${command}`);
+      if (answer === undefined || !isAccepted(answer)) {
+        this.#parts.log.info({ process: this.#daemon.name, command, answer }, 'haproxy needs a reload');
+        return false;
+      }
+    }
+    await this.#markRunning();
+    return true;
+  }
+
   #arguments(config: string): string[] {
     // Name of this amphora among haproxy's peers (contract E1).
     const peer = createHash('sha1')
@@ -164,8 +228,8 @@ export class HaproxyInstance {
   }
 
   async #start(): Promise<void> {
-    // haproxy warns at each start until the state file, which only a reload writes, exists.
-    await writeFile(join(this.#directory, 'servers-state'), '', { flag: 'a' });
+    // What was saved before the last reload says nothing about now.
+    await writeFile(join(this.#directory, 'servers-state'), NO_SERVER_STATE);
     try {
       await this.#startDaemon();
     } catch (error) {
@@ -178,7 +242,7 @@ export class HaproxyInstance {
 
   async #markRunning(): Promise<void> {
     await copyFile(this.#config, this.#running);
-    this.#inForce = { config: await this.config(), pid: this.#daemon.pid };
+    this.#inForce = { config: await readFile(this.#running, 'utf8'), pid: this.#daemon.pid };
   }
 
   #startDaemon(): Promise<void> {
@@ -234,11 +298,11 @@ export class HaproxyInstance {
     });
   }
 
-  /** The next worker reads the health and weights of the servers from there (contract D2). */
+  /** The next worker reads the health of the servers from there (contract D2). */
   async #saveServerState(workers: readonly number[]): Promise<void> {
     const [worker] = workers;
     if (worker === undefined) return;
     const state = await this.#master.tryAsk(`@!${worker} show servers state`);
-    if (state) await writeFile(join(this.#directory, 'servers-state'), state);
+    if (state) await writeFile(join(this.#directory, 'servers-state'), healthOnly(state));
   }
 }

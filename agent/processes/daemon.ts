@@ -46,6 +46,10 @@ export class Daemon {
     this.#options = options;
   }
 
+  get name(): string {
+    return this.#options.name;
+  }
+
   get running(): boolean {
     return this.pid !== undefined;
   }

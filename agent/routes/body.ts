@@ -15,5 +15,9 @@ export async function readJson(context: Context): Promise<unknown> {
 
 /** Answer an upload, or show what was uploaded: the `ETag` is the MD5 of the text, as Octavia expects. */
 export function setEtag(context: Context, text: string): void {
-  context.header('ETag', createHash('md5').update(text).digest('hex'));
+  context.header('ETag', md5(text));
+}
+
+export function md5(text: string): string {
+  return createHash('md5').update(text).digest('hex');
 }

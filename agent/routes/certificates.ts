@@ -1,32 +1,43 @@
-import { createHash } from 'node:crypto';
 import type { Context } from 'hono';
 import { z } from 'zod';
 import type { Route } from '../app.ts';
 import { type Certificates, writeServerCertificate } from '../certificates.ts';
 import { AgentError, parseRequest } from '../errors.ts';
-import { OK, setEtag } from './body.ts';
+import type { Haproxies } from '../haproxy/haproxies.ts';
+import { md5, OK, setEtag } from './body.ts';
 
 const Path = z.object({
   id: z.uuid().transform((id) => id.toLowerCase()),
   file: z.string().regex(/^[A-Za-z0-9_-]{1,128}\.pem$/, 'must be a plain name that ends in .pem'),
 });
-const PATH = '/1.0/loadbalancer/:id/certificates/:file';
+const DIRECTORY = '/1.0/loadbalancer/:id/certificates';
+const PATH = `${DIRECTORY}/:file`;
 
 /** Certificates of listeners, and the agent's own (contract D2). */
 export function certificateRoutes(
   certificates: Certificates,
+  haproxies: Pick<Haproxies, 'of'>,
   serverCertificate: string,
   useServerCertificate: (pem: string) => void,
 ): Route[] {
   const target = (context: Context) => parseRequest(Path, context.req.param());
   return [
     [
+      'GET',
+      DIRECTORY,
+      async (context) => {
+        const { id } = parseRequest(Path.pick({ id: true }), context.req.param());
+        const files = await certificates.readAll(id);
+        return context.json(Object.fromEntries([...files].map(([name, content]) => [name, md5(content)])));
+      },
+    ],
+    [
       'PUT',
       PATH,
       async (context) => {
         const { id, file } = target(context);
         const pem = await context.req.text();
-        await certificates.write(id, file, pem);
+        await haproxies.of(id).changeFiles(() => certificates.write(id, file, pem));
         setEtag(context, pem);
         return context.json(OK);
       },
@@ -39,7 +50,7 @@ export function certificateRoutes(
         const pem = await certificates.read(id, file);
         if (pem === undefined) throw new AgentError(404, 'Certificate Not Found');
         setEtag(context, pem);
-        return context.json({ md5sum: createHash('md5').update(pem).digest('hex') });
+        return context.json({ md5sum: md5(pem) });
       },
     ],
     [

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { IN_FORCE_HEADER } from '../../src/amphora-api/headers.ts';
 import type { Route } from '../app.ts';
+import type { Certificates } from '../certificates.ts';
 import { AgentError, parseRequest } from '../errors.ts';
 import type { Haproxies } from '../haproxy/haproxies.ts';
 import type { Interfaces } from '../interfaces/interfaces.ts';
@@ -9,7 +10,11 @@ import { OK, setEtag } from './body.ts';
 const Id = z.uuid().transform((id) => id.toLowerCase());
 
 /** haproxy's configuration and life (contract D2). */
-export function haproxyRoutes(haproxies: Haproxies, interfaces: Pick<Interfaces, 'announce'>): Route[] {
+export function haproxyRoutes(
+  haproxies: Haproxies,
+  certificates: Pick<Certificates, 'deleteAll'>,
+  interfaces: Pick<Interfaces, 'announce'>,
+): Route[] {
   return [
     [
       'PUT',
@@ -44,16 +49,23 @@ export function haproxyRoutes(haproxies: Haproxies, interfaces: Pick<Interfaces,
           context.req.param('action'),
           'action',
         );
-        await (action === 'stop' ? instance.stop() : instance.reload());
-        if (action !== 'stop') await interfaces.announce();
-        return context.json({ ...OK, details: `${action} of the configuration is done` }, 202);
+        if (action === 'stop') {
+          await instance.stop();
+          return context.json({ ...OK, details: 'stop of the configuration is done' }, 202);
+        }
+        const { by, reloads } = await instance.reload();
+        if (by === 'start' || by === 'reload') await interfaces.announce();
+        const details = `${action} of the configuration is done by ${by}; reloads so far: ${reloads}`;
+        return context.json({ ...OK, details }, 202);
       },
     ],
     [
       'DELETE',
       '/1.0/listeners/:id',
       async (context) => {
-        await haproxies.remove(parseRequest(Id, context.req.param('id'), 'listener'));
+        const id = parseRequest(Id, context.req.param('id'), 'listener');
+        await haproxies.remove(id);
+        await certificates.deleteAll(id);
         return context.json(OK);
       },
     ],

@@ -30,8 +30,19 @@ export interface AgentClient {
   uploadHaproxy(target: AgentTarget, loadBalancerId: string, config: string): Promise<{ inForce: boolean }>;
   /** Start haproxy with the stored configuration, or reload it seamlessly when it runs. */
   reloadHaproxy(target: AgentTarget, loadBalancerId: string): Promise<void>;
-  /** Stop haproxy and remove its configuration; success when there is none. */
+  /** Stop haproxy and remove all its files; success when there is none. */
   deleteHaproxy(target: AgentTarget, loadBalancerId: string): Promise<void>;
+  /** MD5 of each file of a load balancer's TLS material, by name. */
+  listCertificates(target: AgentTarget, loadBalancerId: string): Promise<Record<string, string>>;
+  /** Store such a file: PEM, or the list of a listener's certificates. */
+  uploadCertificate(
+    target: AgentTarget,
+    loadBalancerId: string,
+    file: string,
+    content: string,
+  ): Promise<void>;
+  /** Success when there is none. */
+  deleteCertificate(target: AgentTarget, loadBalancerId: string, file: string): Promise<void>;
   /** Replace the whole firewall in one transaction. */
   setSecurityGroup(target: AgentTarget, body: SecurityGroup): Promise<void>;
   uploadKeepalived(target: AgentTarget, config: string): Promise<void>;

@@ -42,3 +42,6 @@ export const AmphoraDetails = AmphoraInfo.extend({
   packages: z.record(z.string(), z.string()),
 });
 export type AmphoraDetails = z.infer<typeof AmphoraDetails>;
+
+/** Answer of `GET /1.0/loadbalancer/{lb}/certificates`: MD5 of each file, by name. */
+export const CertificateDigests = z.record(z.string(), z.string());

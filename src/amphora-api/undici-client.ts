@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { type AmphoraeError, TerminalError, TransientError } from '../model/errors.ts';
 import type { AgentClient, AgentTarget } from './client.ts';
 import { AGENT_PORT, EPOCH_HEADER, IN_FORCE_HEADER, STALE_EPOCH } from './headers.ts';
-import { AmphoraDetails, AmphoraInfo } from './info.ts';
+import { AmphoraDetails, AmphoraInfo, CertificateDigests } from './info.ts';
 
 export interface AgentClientOptions {
   /** The authority that signs agents' certificates, PEM. */
@@ -88,15 +88,7 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
     schema: T,
   ): Promise<z.output<T>> {
     const { body } = await call(target, { method: 'GET', path });
-    const parsed = schema.safeParse(body);
-    if (parsed.success) return parsed.data;
-    const problem = parsed.error.issues
-      .map((issue) => `${issue.path.join('.')}: ${issue.message}`)
-      .join('; ');
-    throw new TerminalError(
-      'agent_refused',
-      `${describe(target)} gave an answer to ${path} that is wrong: ${problem}`,
-    );
+    return understand(target, path, body, schema);
   }
 
   async function tell(target: AgentTarget, request: AgentRequest): Promise<void> {
@@ -117,6 +109,16 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
     reloadHaproxy: (target, id) => tell(target, { method: 'PUT', path: `/1.0/loadbalancer/${id}/reload` }),
     deleteHaproxy: (target, id) =>
       tell(target, { method: 'DELETE', path: `/1.0/listeners/${id}`, also: 404 }),
+    async listCertificates(target, id) {
+      const path = certificatesOf(id);
+      const { status, body } = await call(target, { method: 'GET', path, also: 404 });
+      // Octavia's agent has no such list: what it has is found out by storing it again.
+      return status === 404 ? {} : understand(target, path, body, CertificateDigests);
+    },
+    uploadCertificate: (target, id, file, text) =>
+      tell(target, { method: 'PUT', path: `${certificatesOf(id)}/${file}`, text }),
+    deleteCertificate: (target, id, file) =>
+      tell(target, { method: 'DELETE', path: `${certificatesOf(id)}/${file}`, also: 404 }),
     setSecurityGroup: (target, json) => tell(target, { method: 'POST', path: '/1.0/security-group', json }),
     uploadKeepalived: (target, text) => tell(target, { method: 'PUT', path: '/1.0/vrrp/upload', text }),
     reloadKeepalived: (target) => tell(target, { method: 'PUT', path: '/1.0/vrrp/reload' }),
@@ -126,6 +128,23 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
       await Promise.all(open.map((pool) => pool.destroy()));
     },
   };
+}
+
+const certificatesOf = (loadBalancerId: string) => `/1.0/loadbalancer/${loadBalancerId}/certificates`;
+
+function understand<T extends z.ZodType>(
+  target: AgentTarget,
+  path: string,
+  body: unknown,
+  schema: T,
+): z.output<T> {
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const problem = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ');
+  throw new TerminalError(
+    'agent_refused',
+    `${describe(target)} gave an answer to ${path} that is wrong: ${problem}`,
+  );
 }
 
 async function send(

@@ -1,29 +1,60 @@
+import type { AgentClient, AgentTarget } from '../amphora-api/client.ts';
 import type { EffectInput, EffectOutput } from '../machines/effects.ts';
 import type { EffectContext } from '../model/effect.ts';
+import type { AmphoraNode, LoadBalancerGraph } from '../model/graph.ts';
+import { haproxyListeners } from '../render/desired.ts';
 import { renderHaproxy } from '../render/haproxy.ts';
 import { renderKeepalived } from '../render/keepalived.ts';
+import { renderCertificateLists, type TlsFiles } from '../render/tls-files.ts';
+import { noteUnreadableListeners } from '../store/unreadable-listeners.ts';
 import { agentOf, type EffectDependencies, requireAmphora } from './dependencies.ts';
+import { pushCertificates } from './push-certificates.ts';
+import { readTlsMaterial } from './tls-material.ts';
 
-/** Bring haproxy, and keepalived in a pair, to the load balancer as it is stored now; without a listener there is no haproxy. */
-export function pushConfig({ db, provider: { agent } }: EffectDependencies) {
+/**
+ * Bring haproxy, and keepalived in a pair, to the load balancer as it is stored now. A listener whose TLS material cannot be
+ * read is left out and becomes ERROR; the others go on (contract B3).
+ */
+export function pushConfig({ db, provider: { agent }, secrets }: EffectDependencies) {
   return async (
     reference: EffectInput<'pushConfig'>,
     context: EffectContext,
   ): Promise<EffectOutput<'pushConfig'>> => {
     const { graph, amphora } = await requireAmphora(db, reference);
     const target = agentOf(amphora, context);
-    const config = renderHaproxy(graph, amphora);
-    if (config === undefined) {
-      await agent.deleteHaproxy(target, graph.id);
-    } else {
-      const { inForce } = await agent.uploadHaproxy(target, graph.id, config);
-      if (!inForce) await agent.reloadHaproxy(target, graph.id);
-    }
+    const { files, unreadable } = await readTlsMaterial(graph, secrets);
+    const listeners = graph.listeners.filter(({ id }) => !unreadable.has(id));
+    await pushHaproxy(agent, target, { ...graph, listeners }, amphora, files);
     const keepalived = renderKeepalived(graph, amphora);
     if (keepalived !== undefined) {
       await agent.uploadKeepalived(target, keepalived);
       await agent.reloadKeepalived(target);
     }
+    const failedBefore = haproxyListeners(graph).some(
+      ({ provisioningStatus }) => provisioningStatus === 'ERROR',
+    );
+    if (unreadable.size > 0 || failedBefore) await noteUnreadableListeners(db, graph, unreadable);
     return { revision: graph.revision };
   };
+}
+
+/** Without a listener there is no haproxy. */
+async function pushHaproxy(
+  agent: AgentClient,
+  target: AgentTarget,
+  graph: LoadBalancerGraph,
+  amphora: AmphoraNode,
+  files: TlsFiles,
+): Promise<void> {
+  const config = renderHaproxy(graph, amphora, files);
+  if (config === undefined) return agent.deleteHaproxy(target, graph.id);
+  const removeUnused = await pushCertificates(
+    agent,
+    target,
+    graph.id,
+    new Map([...files.contents, ...renderCertificateLists(graph, files)]),
+  );
+  const { inForce } = await agent.uploadHaproxy(target, graph.id, config);
+  if (!inForce) await agent.reloadHaproxy(target, graph.id);
+  await removeUnused();
 }

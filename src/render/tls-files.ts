@@ -2,15 +2,11 @@ import { createHash } from 'node:crypto';
 import type { ListenerNode, LoadBalancerGraph, PoolNode } from '../model/graph.ts';
 import { haproxyListeners, poolsOf } from './desired.ts';
 
-/** What a reference stands for; the same one may serve several purposes. */
-export type TlsPurpose = 'certificate' | 'authorities' | 'revocationList';
-
-export interface TlsReference {
-  purpose: TlsPurpose;
-  ref: string;
-  /** Revocation lists only: the authorities, one of which has signed it. */
-  authorities?: string;
-}
+/** A reference into the secret store, and what it is to stand for; the same one may serve several purposes. */
+export type TlsReference =
+  | { purpose: 'certificate' | 'authorities'; ref: string }
+  /** With the authorities, one of which has signed the list. */
+  | { purpose: 'revocationList'; ref: string; authorities: string };
 
 /** The files in an amphora for TLS, by what they were made from. */
 export class TlsFiles {

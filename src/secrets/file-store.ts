@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AmphoraeError, TerminalError, TransientError } from '../model/errors.ts';
+import { TerminalError, TransientError } from '../model/errors.ts';
+import { aboutSecret } from './about.ts';
 import { parseCertificateBundle } from './pem.ts';
 import { looksLikePkcs12, pkcs12ToPem } from './pkcs12.ts';
 import type { CertificateSecret, SecretStore } from './secret-store.ts';
@@ -26,7 +27,7 @@ export class FileStore implements SecretStore {
   }
 
   certificate(ref: string): Promise<CertificateSecret> {
-    return naming(ref, async () => {
+    return aboutSecret(ref, async () => {
       const content = await this.#read(ref);
       const pem = looksLikePkcs12(content)
         ? await pkcs12ToPem(content, this.#options.env)
@@ -36,7 +37,7 @@ export class FileStore implements SecretStore {
   }
 
   pem(ref: string): Promise<string> {
-    return naming(ref, async () => (await this.#read(ref)).toString('latin1'));
+    return aboutSecret(ref, async () => (await this.#read(ref)).toString('latin1'));
   }
 
   async #read(ref: string): Promise<Buffer> {
@@ -52,15 +53,5 @@ export class FileStore implements SecretStore {
         throw new TerminalError('secret_not_found', 'there is no such file in the secrets directory');
       throw new TransientError('secret_store_unavailable', `cannot be read (${code})`, { cause });
     }
-  }
-}
-
-/** Errors say which reference they are about. */
-async function naming<T>(ref: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof AmphoraeError) error.message = `secret ${ref}: ${error.message}`;
-    throw error;
   }
 }

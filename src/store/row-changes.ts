@@ -1,5 +1,6 @@
 import type { AmphoraPatch, RowChange } from '../machines/row-change.ts';
 import type { Parameters } from './statement.ts';
+import { TLS_UNREADABLE } from './unreadable-listeners.ts';
 
 /** A change of the `n`th of the commits that one statement makes. */
 export interface NumberedChange {
@@ -232,7 +233,8 @@ function settle(given: string): string[] {
            updated_at = now()${operating}
          FROM ${given}
          WHERE (provisioning_status IN ('PENDING_CREATE', 'PENDING_UPDATE')
-             OR provisioning_status = 'ERROR' AND NOT withheld AND given.revive)
+             OR provisioning_status = 'ERROR' AND NOT withheld AND given.revive
+               AND error_code IS DISTINCT FROM '${TLS_UNREADABLE}')
            AND ${mine}`,
       ];
     }),

@@ -1,8 +1,8 @@
 // timeout: 180
 import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { test } from 'uvu';
@@ -225,8 +225,24 @@ test('keepalived takes the VIPs that its configuration names, and gives them up'
 
 test('keys of listeners are in memory only, and readable by root only', async () => {
   const path = `/1.0/loadbalancer/${LOAD_BALANCER}/certificates/abc.pem`;
-  assert.is((await call('PUT', path, 'secret', '1')).status, 200);
-  assert.equal((await call('GET', path)).json(), { md5sum: '5ebe2294ecd0e0f08eab7690d2a6ee69' });
+  const { cert, key } = await amphora.pki.issue('www.example.com');
+  const { key: otherKey } = await amphora.pki.issue('other.example.com');
+  const list = path.replace('abc', LISTENER);
+  for (const body of ['secret', `${cert}\n${otherKey}`, cert.replace('MII', 'AAA'), '/etc/passwd', key, ''])
+    assert.match((await call('PUT', path, body, '1')).json().details, /^body: /);
+  assert.is((await call('GET', path)).status, 404);
+  const pem = `${cert}\n${key}`;
+  const md5sum = createHash('md5').update(pem).digest('hex');
+  const stored = await call('PUT', path, pem, '1');
+  assert.is(stored.status, 200);
+  assert.is(stored.headers.etag, md5sum);
+  assert.equal((await call('GET', path)).json(), { md5sum });
+  const own = `${join(amphora.stateDir, 'certs', LOAD_BALANCER, 'abc.pem')}\n`;
+  assert.is((await call('PUT', list, own, '1')).status, 200);
+  assert.equal((await call('GET', dirname(path))).json(), {
+    'abc.pem': md5sum,
+    [`${LISTENER}.pem`]: createHash('md5').update(own).digest('hex'),
+  });
   const mode = await amphora.inDataPlane([
     'stat',
     '-L',

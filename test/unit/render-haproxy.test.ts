@@ -16,7 +16,7 @@ import { expandCodes } from '../../src/render/haproxy-backend.ts';
 import {
   renderCertificateLists,
   TlsFiles,
-  type TlsPurpose,
+  type TlsReference,
   tlsReferences,
 } from '../../src/render/tls-files.ts';
 import { assertGolden } from '../support/golden.ts';
@@ -289,7 +289,7 @@ const cases: Record<string, LoadBalancerGraph> = {
 const pki = await createTestPki();
 const { cert, key } = await pki.issue('www.example.com');
 /** What really lies behind the names, which the golden files need to be the same each time. */
-const material: Record<TlsPurpose, string> = {
+const material: Record<TlsReference['purpose'], string> = {
   certificate: `${cert}\n${key}\n`,
   authorities: pki.ca,
   revocationList: await pki.revoke([]),

@@ -14,6 +14,8 @@ export interface NoopAmphora {
   plugged: Set<string>;
   /** SHA-256 of the uploaded configuration, and of the one that was started. */
   haproxy?: { hash: string; running?: string | undefined };
+  /** MD5 of each file, by name. */
+  certificates?: Map<string, string>;
   /** SHA-256 of the uploaded configuration; `running` once it was started. */
   keepalived?: { hash: string; running: boolean };
   securityGroup?: SecurityGroup;
@@ -93,7 +95,24 @@ export class NoopAgent implements AgentClient {
   }
 
   async deleteHaproxy(target: AgentTarget): Promise<void> {
-    delete this.#admit('deleteHaproxy', target).haproxy;
+    const amphora = this.#admit('deleteHaproxy', target);
+    delete amphora.haproxy;
+    delete amphora.certificates;
+  }
+
+  async listCertificates(target: AgentTarget): Promise<Record<string, string>> {
+    return Object.fromEntries(this.#admit('listCertificates', target).certificates ?? []);
+  }
+
+  async uploadCertificate(target: AgentTarget, _loadBalancerId: string, file: string, content: string) {
+    const amphora = this.#admit('uploadCertificate', target);
+    amphora.certificates ??= new Map();
+    amphora.certificates.set(file, createHash('md5').update(content).digest('hex'));
+    if (amphora.haproxy) amphora.haproxy.running = undefined;
+  }
+
+  async deleteCertificate(target: AgentTarget, _loadBalancerId: string, file: string): Promise<void> {
+    this.#admit('deleteCertificate', target).certificates?.delete(file);
   }
 
   async setSecurityGroup(target: AgentTarget, body: SecurityGroup): Promise<void> {

@@ -6,6 +6,7 @@ const verbs = [
   ...['create', 'status', 'attachPort', 'detachPort', 'delete', 'list'],
   ...['getNetwork', 'getSubnet', 'getPort', 'createPort', 'deletePort', 'allowAddresses', 'listPorts'],
   ...['info', 'details', 'plugVip', 'plugNetwork', 'uploadHaproxy', 'reloadHaproxy', 'deleteHaproxy'],
+  ...['listCertificates', 'uploadCertificate', 'deleteCertificate'],
   ...['setSecurityGroup', 'uploadKeepalived', 'reloadKeepalived'],
 ];
 
