@@ -8,6 +8,10 @@ import { readDetails } from './details.ts';
 import { EpochFence } from './epoch.ts';
 import { Haproxies } from './haproxy/haproxies.ts';
 import { installPingCheck } from './haproxy/ping-check.ts';
+import { Deltas } from './heartbeat/deltas.ts';
+import { Heartbeats } from './heartbeat/heartbeats.ts';
+import { observeAmphora } from './heartbeat/observe.ts';
+import { countStart } from './heartbeat/start-count.ts';
 import { Interfaces } from './interfaces/interfaces.ts';
 import { KernelInterfaces } from './interfaces/kernel.ts';
 import { Health } from './keepalived/health.ts';
@@ -89,7 +93,14 @@ export async function runAgent(settings: AgentSettings): Promise<Agent> {
     ...keepalivedRoutes(keepalived),
     ...certificateRoutes(certificates, haproxies, settings.server_cert, (pem) => server.setCertificate(pem)),
   ];
+  const heartbeats = new Heartbeats({
+    amphoraId: settings.amphora_id,
+    start: await countStart(settings.state_dir),
+    observe: observeAmphora({ haproxies, keepalived, deltas: new Deltas(settings.run_dir) }),
+    log,
+  });
   const server = await serve(createApp({ fence, log, routes }), settings, log);
+  heartbeats.configure(settings.heartbeat);
   log.info({ address: settings.bind_address, port: server.port }, 'agent ready');
   return {
     port: server.port,
@@ -97,6 +108,7 @@ export async function runAgent(settings: AgentSettings): Promise<Agent> {
       await server.close();
       health.stop();
       firewall.release();
+      await heartbeats.close();
       haproxies.release();
       keepalived.release();
     },

@@ -4,6 +4,14 @@ import { AGENT_PORT } from '../src/amphora-api/headers.ts';
 
 const Path = z.string().startsWith('/');
 
+/** Where and how often to send heartbeats, and the key that signs them. */
+const HeartbeatSettings = z.strictObject({
+  /** `address:port` of the controllers, an IPv6 address in brackets. */
+  controllers: z.array(z.string().regex(/^\S+:\d{1,5}$/, 'must be address:port')).min(1),
+  key: z.string().min(1),
+  interval_seconds: z.number().positive().max(3_600).default(10),
+});
+
 /** The agent's configuration file: JSON, checked as a whole, each default with its reason in docs/agent-api.md. */
 export const AgentSettings = z.strictObject({
   /** Id of this amphora: the name in its server certificate, and of its haproxy as a peer. */
@@ -23,6 +31,8 @@ export const AgentSettings = z.strictObject({
   topology: z.enum(['SINGLE', 'ACTIVE_STANDBY']).default('SINGLE'),
   /** `sriov`: only VFs are filtered here; ordinary ports are behind security groups of the cloud (as in Octavia). */
   firewall: z.enum(['always', 'sriov']).default('always'),
+  /** Absent: none are sent. */
+  heartbeat: HeartbeatSettings.optional(),
   haproxy_path: Path.default('/usr/sbin/haproxy'),
   keepalived_path: Path.default('/usr/sbin/keepalived'),
   nft_path: Path.default('/usr/sbin/nft'),

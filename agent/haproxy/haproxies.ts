@@ -67,6 +67,13 @@ export class Haproxies {
     return (await Promise.all(perInstance)).flat();
   }
 
+  /** What the haproxies that serve have counted. */
+  async statistics(): Promise<{ worker: number; csv: string }[]> {
+    const running = [...this.#instances.values()].filter((instance) => instance.running);
+    const answers = await Promise.all(running.map((instance) => instance.statistics()));
+    return answers.filter((answer) => answer !== undefined);
+  }
+
   /** Let the programs run on without us. */
   release(): void {
     for (const instance of this.#instances.values()) instance.release();

@@ -171,6 +171,14 @@ export class HaproxyInstance {
     return Boolean(await this.#master.tryAsk('@1 show info', ANSWER_DEADLINE_MS));
   }
 
+  /** What the worker that serves has counted (`show stat`), with its process id; undefined while none serves. */
+  async statistics(): Promise<{ worker: number; csv: string } | undefined> {
+    const [worker] = (await this.#master.processes())?.workers ?? [];
+    if (worker === undefined) return undefined;
+    const csv = await this.#master.tryAsk(`@!${worker} show stat`);
+    return csv === undefined ? undefined : { worker, csv };
+  }
+
   release(): void {
     this.#daemon.release();
   }

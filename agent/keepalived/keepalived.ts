@@ -103,6 +103,11 @@ export class Keepalived {
     return this.#daemon.running;
   }
 
+  /** Whether it runs, or need not because nothing is configured. */
+  async isSound(): Promise<boolean> {
+    return this.#daemon.running || (await readOptional(this.#config)) === undefined;
+  }
+
   release(): void {
     this.#daemon.release();
   }

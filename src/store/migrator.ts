@@ -3,6 +3,7 @@ import * as initial from '../../migrations/0001-initial.ts';
 import * as statusEvents from '../../migrations/0002-status-events.ts';
 import * as actorAudit from '../../migrations/0003-actor-audit.ts';
 import * as runtimeKeeping from '../../migrations/0004-runtime-keeping.ts';
+import * as health from '../../migrations/0005-health.ts';
 import * as octaviaResources from '../../migrations/0006-octavia-resources.ts';
 import type { Db } from './database.ts';
 
@@ -12,6 +13,7 @@ const migrations: Record<string, Migration> = {
   '0002-status-events': statusEvents,
   '0003-actor-audit': actorAudit,
   '0004-runtime-keeping': runtimeKeeping,
+  '0005-health': health,
   '0006-octavia-resources': octaviaResources,
 };
 

@@ -27,6 +27,8 @@ export interface Database {
   additional_vips: AdditionalVipTable;
   amphorae: AmphoraTable;
   amphora_ports: AmphoraPortTable;
+  amphora_health: AmphoraHealthTable;
+  listener_statistics: ListenerStatisticsTable;
   pools: PoolTable;
   listeners: ListenerTable;
   members: MemberTable;
@@ -194,6 +196,23 @@ export interface AmphoraPortTable {
   mac_address: string;
   mtu: number;
   fixed_ips: Json<{ subnetId: string; ipAddress: string }[]>;
+}
+
+export interface AmphoraHealthTable {
+  amphora_id: string;
+  last_update: Timestamp;
+  sequence: number | null;
+  stale: Defaulted<boolean>;
+}
+
+export interface ListenerStatisticsTable {
+  listener_id: string;
+  amphora_id: string;
+  bytes_in: Defaulted<number>;
+  bytes_out: Defaulted<number>;
+  active_connections: Defaulted<number>;
+  total_connections: Defaulted<number>;
+  request_errors: Defaulted<number>;
 }
 
 export interface PoolTable extends Provisioned, Named {

@@ -18,10 +18,17 @@ const layers: Record<string, Layer> = {
   'src/model': { layers: [], packages: ['zod'] },
   'src/machines': { layers: ['src/model'], packages: ['xstate'] },
   'src/render': { layers: ['src/model', 'src/amphora-api'], packages: ['node:crypto'] },
-  'src/amphora-api': { layers: ['src/model'], packages: ['zod', 'undici', 'node:net'] },
   'src/secrets': { layers: ['src/model'] },
+  'src/amphora-api': {
+    layers: ['src/model'],
+    packages: ['zod', 'undici', 'node:net', 'node:crypto', 'node:zlib'],
+  },
   'src/store': { layers: ['src/model', 'migrations'], typesOf: ['src/machines'] },
   'src/status': { layers: ['src/store', 'src/model'] },
+  'src/health': {
+    layers: ['src/store', 'src/actors', 'src/amphora-api', 'src/model'],
+    typesOf: ['src/machines'],
+  },
   'src/actors': { layers: ['src/machines', 'src/model'], typesOf: ['src/store'] },
   'src/failover': { layers: ['src/actors', 'src/store', 'src/model'] },
   'src/providers': {
@@ -46,6 +53,7 @@ const layers: Record<string, Layer> = {
         'src/amphora-api',
         'src/effects',
         'src/failover',
+        'src/health',
         'src/http',
         'src/keystone',
         'src/machines',
