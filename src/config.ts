@@ -271,6 +271,31 @@ export const settings = {
   ),
   certificate_days: setting(Count, 30, "Octavia's lifetime of amphora certificates."),
 
+  // Heartbeats of amphorae.
+  heartbeat_address: setting(
+    z.string(),
+    '',
+    "Where a controller hears amphorae. Empty: this host's address on the management network of netns; noop has none.",
+  ),
+  heartbeat_port: setting(Count.min(1).max(65_535), 5555, "UDP; Octavia's."),
+  heartbeat_controllers: setting(
+    List,
+    [],
+    'Controllers that amphorae report to in turn, as address:port. Empty: the one that starts them.',
+  ),
+  heartbeat_key: setting(
+    z.string(),
+    '',
+    'Signs heartbeats. Empty: made at the first start and kept in the data directory, readable by root only.',
+  ),
+  heartbeat_interval_seconds: setting(Seconds, 10, "Octavia's; operating statuses follow this fast."),
+  heartbeat_timeout_seconds: setting(
+    Seconds,
+    60,
+    "Octavia's: six heartbeats lost in a row are no accident, the amphora is stale.",
+  ),
+  heartbeat_check_seconds: setting(Seconds, 3, "How often to look for stale amphorae; Octavia's."),
+
   // The netns provider.
   netns_management_cidr: setting(
     z.string(),

@@ -10,11 +10,21 @@ import type { Db } from '../store/database.ts';
 import { loadGraph } from '../store/load-balancer-graph.ts';
 import type { CertificateAuthority } from './certificate-authority.ts';
 
+/** Where and how often an amphora reports, and what it signs that with. */
+export interface HeartbeatSettings {
+  /** `address:port` of each. */
+  controllers: string[];
+  key: string;
+  interval_seconds: number;
+}
+
 /** What effects are made of. */
 export interface EffectDependencies {
   db: Db;
   provider: Provider;
   authority: CertificateAuthority;
+  /** What amphorae are told about heartbeats; absent: they send none. */
+  heartbeat?: HeartbeatSettings | undefined;
   secrets: SecretStore;
   config: Config;
 }

@@ -2,7 +2,7 @@ import type { EffectInput, EffectOutput } from '../machines/effects.ts';
 import type { EffectContext } from '../model/effect.ts';
 import type { AmphoraNode, LoadBalancerGraph } from '../model/graph.ts';
 import { CONTROLLER_NAME } from './certificate-authority.ts';
-import { type EffectDependencies, requireAmphora } from './dependencies.ts';
+import { type EffectDependencies, type HeartbeatSettings, requireAmphora } from './dependencies.ts';
 import { serverGroupName, serverName } from './names.ts';
 import { createBasePort } from './vip-plug.ts';
 
@@ -10,7 +10,7 @@ import { createBasePort } from './vip-plug.ts';
  * Start the amphora's server. When its VIP port is a VF, the port is made first and the server boots with it: so the
  * scheduler chooses a host that has one, and a lack of VFs is found before a server exists.
  */
-export function placeServer({ db, provider, authority, config }: EffectDependencies) {
+export function placeServer({ db, provider, authority, config, heartbeat }: EffectDependencies) {
   return async (
     reference: EffectInput<'placeServer'>,
     context: EffectContext,
@@ -43,6 +43,7 @@ export function placeServer({ db, provider, authority, config }: EffectDependenc
             amphora,
             `${issued.certificate}\n${issued.privateKey}\n`,
             authority.certificate,
+            heartbeat,
           );
         },
       },
@@ -64,6 +65,7 @@ function amphoraFiles(
   amphora: AmphoraNode,
   serverPem: string,
   clientCa: string,
+  heartbeat: HeartbeatSettings | undefined,
 ): Record<string, string> {
   return {
     '/etc/octavia/certs/server.pem': serverPem,
@@ -74,6 +76,7 @@ function amphoraFiles(
       controller_name: CONTROLLER_NAME,
       server_cert: '/etc/octavia/certs/server.pem',
       client_ca: '/etc/octavia/certs/client_ca.pem',
+      heartbeat,
     }),
   };
 }

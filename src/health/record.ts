@@ -42,9 +42,8 @@ export async function recordHeartbeats(db: Db, heartbeats: readonly Heartbeat[])
     believed AS (
       INSERT INTO amphora_health AS known (amphora_id, last_update, sequence)
       SELECT amphora_id, now(), sequence FROM beat ORDER BY amphora_id
-      ON CONFLICT (amphora_id) DO UPDATE SET (sequence, last_update, stale) = (
-        SELECT excluded.sequence, CASE WHEN complete THEN excluded.last_update ELSE known.last_update END,
-          known.stale AND NOT complete
+      ON CONFLICT (amphora_id) DO UPDATE SET (sequence, last_update) = (
+        SELECT excluded.sequence, CASE WHEN complete THEN excluded.last_update ELSE known.last_update END
         FROM beat WHERE beat.amphora_id = excluded.amphora_id)
       WHERE known.sequence IS NULL OR excluded.sequence > known.sequence
       RETURNING amphora_id),

@@ -12,5 +12,7 @@ export interface Provider {
   securityGroups?: SecurityGroups;
   /** How to speak to an amphora of this provider. `noop` answers itself; the others speak mutual TLS. */
   agent: AgentClient;
+  /** This host's address on the amphorae's management network, where the provider knows it. */
+  managementAddress?(): Promise<string>;
   close(): Promise<void>;
 }

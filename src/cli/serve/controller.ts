@@ -19,6 +19,7 @@ import { compileRowChanges } from '../../store/row-changes.ts';
 import { checkAccess, openAccess } from './access.ts';
 import { AnnouncingMailbox, AnnouncingStore } from './announcing.ts';
 import { openLimiter } from './failover-limiter.ts';
+import { monitorHealth } from './health.ts';
 import { keepHouse } from './housekeeping.ts';
 import { connectNats } from './nats.ts';
 import { openProvider } from './provider.ts';
@@ -65,7 +66,9 @@ export async function createController(
     closers.push(() => provider.close());
 
     const mailbox = new AnnouncingMailbox(bus, announce);
+
     if (config.roles.includes('controller')) {
+      const health = await monitorHealth({ config, db: database.db, provider, mailbox, announce, log });
       const runtime = new Node(
         {
           store: new AnnouncingStore(database.pool, compileRowChanges, announce),
@@ -83,6 +86,7 @@ export async function createController(
           effectConcurrency: config.effect_concurrency,
         },
       );
+      if (health) closers.push(() => health.close());
       await runtime.start();
       closers.push(() => runtime.close());
       const limiter = openLimiter({ config, db: database.db, mailbox, log });

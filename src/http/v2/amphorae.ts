@@ -4,6 +4,7 @@ import type { Api } from '../api.ts';
 import { failOverAmphora } from '../failover.ts';
 import { timestamp } from '../present.ts';
 import { answerList, answerShow, type OctaviaResource, pathId } from '../resource.ts';
+import { answerAmphoraStats } from '../stats.ts';
 
 export const amphorae: OctaviaResource<'amphorae', Amphora> = {
   title: 'Amphora',
@@ -43,6 +44,7 @@ export function amphoraRoutes(api: Api): Hono {
   const routes = new Hono();
   routes.get('/', (context) => answerList(context, api.db, amphorae));
   routes.get('/:id', (context) => answerShow(context, api.db, amphorae));
+  routes.get('/:id/stats', (context) => answerAmphoraStats(context, api.db, pathId(context, 'Amphora')));
   routes.put('/:id/failover', async (context) => {
     await failOverAmphora(api, pathId(context, 'Amphora'));
     return context.body(null, 202);

@@ -10,7 +10,7 @@ import { NetnsNetwork } from './network.ts';
 import { NetnsNetworks, type NetworkAdmin } from './networks.ts';
 import { Plugs } from './plugs.ts';
 import { AGENT_COMMAND } from './server-process.ts';
-import { amphoraeDirectory } from './servers.ts';
+import { amphoraeDirectory, hostManagementAddress } from './servers.ts';
 
 export interface NetnsProvider extends Provider {
   name: 'netns';
@@ -43,6 +43,10 @@ export function createNetnsProvider(options: {
     compute: classified(compute),
     network: classified(new NetnsNetwork(db, plugs)),
     agent,
+    managementAddress: async () => {
+      const address = await hostManagementAddress(db, config.netns_management_cidr);
+      return address.replace(/\/.*/, '');
+    },
     networks: classified<NetworkAdmin>(networks),
     restore: () => networks.restore(),
     async destroyAll() {
