@@ -23,8 +23,8 @@ export interface EffectDependencies {
   db: Db;
   provider: Provider;
   authority: CertificateAuthority;
-  /** What amphorae are told about heartbeats; absent: they send none. */
-  heartbeat?: HeartbeatSettings | undefined;
+  /** What amphorae are told about heartbeats; undefined: they send none. */
+  heartbeat: HeartbeatSettings | undefined;
   secrets: SecretStore;
   config: Config;
 }

@@ -125,7 +125,7 @@ async function statuses(balancer: Balancer): Promise<string[]> {
 
 test('operating statuses follow the heartbeats, and each change is an event', async () => {
   const balancer = await createBalancer();
-  assert.equal(await statuses(balancer), ['OFFLINE', 'OFFLINE', 'OFFLINE', 'OFFLINE']);
+  assert.equal(await statuses(balancer), ['OFFLINE', 'OFFLINE', 'OFFLINE', 'NO_MONITOR']);
   await harness.db.deleteFrom('status_events').execute();
   const before = announced;
   await send(beat(balancer));
@@ -184,7 +184,7 @@ test('what is forged, replayed, unknown or about another load balancer changes n
   sendDatagram(sealHeartbeat(beat(balancer), 'another key'));
   sendDatagram(Buffer.from('nonsense'));
   await send(beat({ ...balancer, amphora: randomUUID() }), beat({ ...stranger, amphora: balancer.amphora }));
-  assert.equal(await statuses(stranger), ['OFFLINE', 'OFFLINE', 'OFFLINE', 'OFFLINE']);
+  assert.equal(await statuses(stranger), ['OFFLINE', 'OFFLINE', 'OFFLINE', 'NO_MONITOR']);
   assert.is((await stats(path(stranger))).stats.bytes_in, 0);
 
   const first = beat(balancer, { start: 2, seq: 7 });

@@ -88,7 +88,9 @@ export async function startRuntime(): Promise<Runtime> {
               step: 60_000,
             }),
           ),
-          effects: effects(createEffects({ db: own.db, provider, authority, secrets, config })),
+          effects: effects(
+            createEffects({ db: own.db, provider, authority, secrets, config, heartbeat: undefined }),
+          ),
           log,
         },
         { node: name, leaseMs: 3_000, sweepMs: 200, cacheSize: 100, effectConcurrency: 8 },

@@ -75,7 +75,14 @@ export async function createController(
           bus,
           clock: systemClock,
           machines: machinesWith(deadlines(config)),
-          effects: createEffects({ db: database.db, provider, authority, secrets, config }),
+          effects: createEffects({
+            db: database.db,
+            provider,
+            authority,
+            secrets,
+            config,
+            heartbeat: health?.settings,
+          }),
           log,
         },
         {
