@@ -244,6 +244,32 @@ export const settings = {
     5,
     'So few stale amphorae never stop automatic failovers: of four amphorae, one is 25 %.',
   ),
+  orphan_period_seconds: setting(
+    Seconds,
+    600,
+    'How often servers and ports whose owner has ended are looked for: one list of each from the provider.',
+  ),
+  orphan_grace_seconds: setting(
+    Seconds,
+    900,
+    'So long after its owner has ended, a late call of a stopped process may still be on its way.',
+  ),
+  actor_history_hours: setting(
+    Seconds,
+    168,
+    'What each actor did, for `amphorae actors history`: a week; a row of about 1 kB for each event.',
+  ),
+  dead_letter_hours: setting(
+    Seconds,
+    720,
+    'Events that could not be processed wait this long for an operator.',
+  ),
+  audit_hours: setting(Seconds, 8_760, 'What operators did is kept for a year.'),
+  deleted_hours: setting(
+    Seconds,
+    168,
+    "Octavia's 7 days: deleted load balancers and the actors behind them.",
+  ),
   status_retention_hours: setting(
     Seconds,
     168,

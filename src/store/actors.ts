@@ -15,7 +15,7 @@ const node = sql<
 const loadBalancerId = sql<string>`actors.input ->> 'loadBalancerId'`;
 const stateSince = sql<Date>`coalesce((select at from actor_events event
   where event.actor_kind = actors.kind and event.actor_id = actors.id and event.from_state <> event.to_state
-  order by event.version desc limit 1), actors.created_at)`;
+  order by event.version desc limit 1), actors.updated_at)`;
 
 export const actorAttributes = {
   ...columns('actors', {

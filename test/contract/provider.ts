@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { basePortName, memberPortName, vipPortName } from '../../src/effects/names.ts';
+import { removeOrphans } from '../../src/effects/orphans.ts';
 import { AmphoraeError, type ErrorKind } from '../../src/model/errors.ts';
 import type { Server, ServerSpec } from '../../src/providers/compute.ts';
 import type { PortSpec } from '../../src/providers/network.ts';
@@ -230,6 +232,36 @@ export function providerContract(name: string, open: () => Promise<ProviderSubje
     await compute.delete(server.id, call());
     await network.deletePort(port.id, call());
   });
+
+  promise(
+    'what ended amphorae and load balancers have left is found and removed, and nothing else',
+    async () => {
+      const { compute, network } = subject.provider;
+      const [spec, other] = [serverSpec(), serverSpec()];
+      const loadBalancerId = randomUUID();
+      await compute.create(spec, call());
+      const kept = await compute.create(other, call());
+      const { amphoraId } = spec;
+      const base = await makePort({ name: basePortName(amphoraId) });
+      const left = [base, await makePort({ name: memberPortName(amphoraId, subject.networkId) })];
+      left.push(await makePort({ name: vipPortName(loadBalancerId) }));
+      await compute.attachPort((await compute.create(spec, call())).id, base.id, call());
+      const keptPort = await makePort({ name: basePortName(other.amphoraId) });
+      const unrelated = await makePort();
+
+      const ended = async (_: string, ids: string[]) =>
+        new Set(ids.filter((id) => id === amphoraId || id === loadBalancerId));
+      const removed = await removeOrphans({ compute, network, ended }, call());
+      assert.equal(removed.sort(), [spec.name, ...left.map(({ name }) => name)].sort());
+      assert.equal(await compute.list({ name: spec.name }, call()), []);
+      for (const { id } of left) assert.is(await network.getPort(id, call()), undefined);
+      assert.equal(await removeOrphans({ compute, network, ended }, call()), []);
+      assert.is((await compute.status(kept.id, call()))?.state, 'ACTIVE');
+      assert.ok(await network.getPort(unrelated.id, call()));
+      await compute.delete(kept.id, call());
+      await network.deletePort(keptPort.id, call());
+    },
+  );
 
   promise('nothing is left of these checks once their ports are deleted', async () => {
     const { compute, network } = subject.provider;

@@ -98,7 +98,7 @@ export async function createController(
       closers.push(() => runtime.close());
       const limiter = openLimiter({ config, db: database.db, mailbox, log });
       closers.push(() => limiter.close());
-      closers.push(keepHouse({ db: database.db, network: provider.network, log }));
+      closers.push(keepHouse({ db: database.db, provider, config, log }));
 
       const publisher = new StatusPublisher(
         { db: database.db, stream: new StatusStream(nats, streamLimits(config)), log },
