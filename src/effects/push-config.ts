@@ -38,8 +38,8 @@ export function pushConfig({ db, provider: { agent }, secrets }: EffectDependenc
   };
 }
 
-/** Without a listener there is no haproxy. */
-async function pushHaproxy(
+/** Bring haproxy alone to a load balancer whose TLS material has been read. Without a listener there is no haproxy. */
+export async function pushHaproxy(
   agent: AgentClient,
   target: AgentTarget,
   graph: LoadBalancerGraph,

@@ -14,12 +14,12 @@ const values: Record<string, string> = {
 const tlsValues: Record<string, string> = {
   'X-SSL-Client-Verify': '%[ssl_c_verify]',
   'X-SSL-Client-Has-Cert': '%[ssl_c_used]',
-  'X-SSL-Client-DN': '%{+Q}[ssl_c_s_dn]',
-  'X-SSL-Client-CN': '%{+Q}[ssl_c_s_dn(cn)]',
-  'X-SSL-Issuer': '%{+Q}[ssl_c_i_dn]',
-  'X-SSL-Client-SHA1': '%{+Q}[ssl_c_sha1,hex]',
-  'X-SSL-Client-Not-Before': '%{+Q}[ssl_c_notbefore]',
-  'X-SSL-Client-Not-After': '%{+Q}[ssl_c_notafter]',
+  'X-SSL-Client-DN': '%[ssl_c_s_dn]',
+  'X-SSL-Client-CN': '%[ssl_c_s_dn(cn)]',
+  'X-SSL-Issuer': '%[ssl_c_i_dn]',
+  'X-SSL-Client-SHA1': '%[ssl_c_sha1,hex]',
+  'X-SSL-Client-Not-Before': '%[ssl_c_notbefore]',
+  'X-SSL-Client-Not-After': '%[ssl_c_notafter]',
 };
 
 /** What a listener inserts into the requests that it passes on. What a client sent under such a name is replaced. */

@@ -237,7 +237,7 @@ test('keys of listeners are in memory only, and readable by root only', async ()
   assert.is(stored.status, 200);
   assert.is(stored.headers.etag, md5sum);
   assert.equal((await call('GET', path)).json(), { md5sum });
-  const own = `${join(amphora.stateDir, 'certs', LOAD_BALANCER, 'abc.pem')}\n`;
+  const own = `/var/lib/octavia/certs/${LOAD_BALANCER}/abc.pem\n`;
   assert.is((await call('PUT', list, own, '1')).status, 200);
   assert.equal((await call('GET', dirname(path))).json(), {
     'abc.pem': md5sum,
@@ -248,7 +248,7 @@ test('keys of listeners are in memory only, and readable by root only', async ()
     '-L',
     '-c',
     '%a',
-    join(amphora.stateDir, 'certs', LOAD_BALANCER, 'abc.pem'),
+    `/var/lib/octavia/certs/${LOAD_BALANCER}/abc.pem`,
   ]);
   assert.is(mode.trim(), '600');
   assert.throws(() => readFileSync(join(amphora.stateDir, 'certs', LOAD_BALANCER, 'abc.pem')), /ENOENT/);

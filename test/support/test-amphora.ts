@@ -15,10 +15,24 @@ const execute = promisify(execFile);
 const CHECKOUT = join(import.meta.dirname, '../..');
 const PORT = 9443;
 
-/** Mounts of its own, then process 1 of an amphora. The copied names of the host's namespaces must not live on. */
+/** Where an amphora keeps its state (contract D3), and its haproxy finds it. */
+const STATE_DIR = '/var/lib/octavia';
+
+/**
+ * Mounts of its own, then process 1 of an amphora. The copied names of the host's namespaces must not live on. In /var/lib
+ * everything of the host's shows through but the state.
+ */
 const BOOT = `umount --lazy --recursive /run/netns 2>/dev/null || true
 mount -t proc proc /proc
-mount -t tmpfs tmpfs /run
+mount -t tmpfs -o mode=0755 tmpfs /run
+mkdir /run/lib
+mount --rbind /var/lib /run/lib
+mount -t tmpfs -o mode=0755 tmpfs /var/lib
+ln -s /run/lib/* /var/lib
+rm -f ${STATE_DIR}
+mkdir ${STATE_DIR}
+mount --bind "$1" ${STATE_DIR}
+shift
 exec "$@"`;
 
 /** The real agent in namespaces of its own, with a management link to this process. `stop` removes all. */
@@ -26,6 +40,7 @@ export class TestAmphora {
   readonly id = randomUUID();
   readonly pki: TestPki;
   readonly directory = mkdtempSync(join(tmpdir(), 'amphorae-agent-'));
+  /** Its /var/lib/octavia, as this process sees it. */
   readonly stateDir = join(this.directory, 'state');
   readonly namespace = `amphorae-test-${process.pid}-${randomBytes(3).toString('hex')}`;
   readonly #subnet = `fd00:${randomBytes(2).toString('hex')}:${randomBytes(2).toString('hex')}`;
@@ -95,7 +110,7 @@ export class TestAmphora {
       'ip',
       [
         ...['netns', 'exec', this.namespace, 'unshare', '--mount', '--pid', '--fork', '--kill-child'],
-        ...['sh', '-ec', BOOT, 'boot', join(CHECKOUT, 'agent/init')],
+        ...['sh', '-ec', BOOT, 'boot', this.stateDir, join(CHECKOUT, 'agent/init')],
         ...[process.execPath, join(CHECKOUT, 'agent/main.ts'), join(this.directory, 'agent.json')],
       ],
       { stdio: ['ignore', 'ignore', 'inherit'] },
@@ -190,7 +205,7 @@ export class TestAmphora {
         amphora_id: this.id,
         bind_address: this.address,
         bind_port: PORT,
-        state_dir: this.stateDir,
+        state_dir: STATE_DIR,
         server_cert: file('server.pem', `${cert}\n${key}`),
         client_ca: file('client_ca.pem', this.pki.ca),
         log_level: 'warn',
