@@ -152,6 +152,24 @@ export const settings = {
   ),
   denied_vip_networks: setting(List, [], 'Ids of networks that VIPs may never be in.'),
 
+  allow_tls_terminated_listeners: setting(Flag, true, "Octavia's default."),
+  allow_prometheus_listeners: setting(Flag, true, "Octavia's default."),
+  allow_ping_health_monitors: setting(
+    Flag,
+    true,
+    "Octavia's default. A ping is a program that an amphora runs for each check.",
+  ),
+  tls_cipher_prohibit_list: setting(
+    List,
+    [],
+    'Ciphers that listeners and pools may not be given, in the names of OpenSSL.',
+  ),
+  minimum_tls_version: setting(
+    z.enum(['', 'SSLv3', 'TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']),
+    '',
+    "Oldest version that listeners and pools may be given; empty, Octavia's default: any.",
+  ),
+
   // What a project may have, unless its own quota says otherwise.
   quota_load_balancers: setting(
     Quota,

@@ -3,6 +3,8 @@ import type { Mailbox } from '../actors/mailbox.ts';
 import type { Config } from '../config.ts';
 import type { NetworkAdmin } from '../providers/netns/networks.ts';
 import type { Network } from '../providers/network.ts';
+import type { Provider } from '../providers/provider.ts';
+import type { SecretStore } from '../secrets/secret-store.ts';
 import type { Db } from '../store/database.ts';
 import type { Access } from './auth/authenticate.ts';
 
@@ -15,6 +17,10 @@ export interface Api {
   network: Network;
   /** Makes networks, with providers that have none of their own (netns). */
   networks?: NetworkAdmin | undefined;
+  /** Whether amphorae can balance UDP and SCTP; absent: they cannot. */
+  lvs?: Provider['lvs'];
+  /** Where TLS material lives that listeners and pools refer to; absent: nowhere. */
+  secrets?: SecretStore | undefined;
   config: Config;
   /** Who may; absent: everybody may do everything. */
   access?: Access | undefined;

@@ -14,5 +14,7 @@ export interface Provider {
   agent: AgentClient;
   /** This host's address on the amphorae's management network, where the provider knows it. */
   managementAddress?(): Promise<string>;
+  /** Whether the kernel of its amphorae has IPVS, which UDP and SCTP listeners need. */
+  lvs(): Promise<boolean>;
   close(): Promise<void>;
 }

@@ -6,6 +6,7 @@ import type {
   PoolNode,
   PoolProtocol,
   SessionPersistence,
+  TlsVersion,
 } from '../model/graph.ts';
 import type {
   AmphoraRole,
@@ -225,7 +226,7 @@ export interface PoolTable extends Provisioned, Named {
   ca_tls_container_ref: string | null;
   crl_container_ref: string | null;
   tls_ciphers: string | null;
-  tls_versions: string[] | null;
+  tls_versions: TlsVersion[] | null;
   alpn_protocols: string[] | null;
 }
 
@@ -248,7 +249,7 @@ export interface ListenerTable extends Provisioned, Named {
   client_crl_container_ref: string | null;
   client_authentication: Defaulted<'NONE' | 'OPTIONAL' | 'MANDATORY'>;
   tls_ciphers: string | null;
-  tls_versions: string[] | null;
+  tls_versions: TlsVersion[] | null;
   alpn_protocols: string[] | null;
   hsts_max_age: number | null;
   hsts_include_subdomains: Defaulted<boolean>;

@@ -67,6 +67,7 @@ export async function startHarness(options: Partial<Api> = {}): Promise<Harness>
     db,
     mailbox: new Mailbox(bus),
     network: provider.network,
+    lvs: provider.lvs,
     config: loadConfig({}, {}),
     log: pino({ level: 'silent' }),
     ...options,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { createApi } from '../../src/http/app.ts';
 import { startHarness } from './api-harness.ts';
 
 const api = await startHarness();
@@ -111,20 +112,13 @@ test('invalid listeners are refused by name', async () => {
       /attribute insert_headers.*TCP/,
       { protocol: 'TCP', insert_headers: { 'X-Forwarded-For': 'true' } },
     ],
-    [400, /attribute default_tls_container_ref/, { default_tls_container_ref: 'https://barbican/1' }],
-    [400, /attribute sni_container_refs/, { sni_container_refs: ['https://barbican/1'] }],
     [400, /attribute client_authentication/, { client_authentication: 'OPTIONAL' }],
-    [400, /attribute hsts_max_age/, { hsts_max_age: 1 }],
     [400, /attribute tls_versions/, { tls_versions: [] }],
     [400, /attribute alpn_protocols\.0/, { alpn_protocols: ['h3'] }],
     [400, /attribute tls_ciphers/, { tls_ciphers: 'A;B' }],
     [404, /Pool .* not found/, { default_pool_id: randomUUID() }],
     [404, /Pool .* not found/, { default_pool_id: foreign }],
     [400, /HTTP cannot use a pool of protocol TCP/, { default_pool_id: tcp }],
-    [501, /UDP.*not supported yet/, { protocol: 'UDP' }],
-    [501, /SCTP.*not supported yet/, { protocol: 'SCTP' }],
-    [501, /TERMINATED_HTTPS.*not supported yet/, { protocol: 'TERMINATED_HTTPS' }],
-    [501, /PROMETHEUS.*not supported yet/, { protocol: 'PROMETHEUS' }],
     [400, /Unknown attribute for listener: default_pool/, { default_pool: {} }],
   ];
   for (const [status, text, attributes] of cases) {
@@ -139,6 +133,27 @@ test('a port has one listener', async () => {
   await api.refuse(409, new RegExp(`port ${protocol_port}`), 'POST', PATH, {
     listener: { ...base(), protocol: 'TCP', protocol_port },
   });
+});
+
+test('TCP, UDP and SCTP may share a port', async () => {
+  const { protocol_port } = await create({ protocol: 'TCP' });
+  for (const protocol of ['UDP', 'SCTP']) {
+    assert.is((await create({ protocol, protocol_port })).protocol, protocol);
+    await api.refuse(409, /port/, 'POST', PATH, { listener: { ...base(), protocol, protocol_port } });
+  }
+});
+
+test('UDP and SCTP are refused where the amphorae cannot balance them', async () => {
+  const app = createApi({ ...api.dependencies, lvs: async () => false });
+  for (const protocol of ['UDP', 'SCTP']) {
+    const response = await app.request(PATH, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ listener: { ...base(), protocol } }),
+    });
+    assert.is(response.status, 501);
+    assert.match(await response.text(), /ip_vs/);
+  }
 });
 
 test('an update touches what it names; null is the default again', async () => {

@@ -80,8 +80,6 @@ test('invalid pools are refused by name', async () => {
     [400, /HTTPS cannot use a pool of protocol HTTP/, { listener_id: https }],
     [400, /attribute protocol\..*one of/, { protocol: 'TERMINATED_HTTPS' }],
     [400, /attribute lb_algorithm\..*one of/, { lb_algorithm: 'RANDOM' }],
-    [501, /SOURCE_IP_PORT/, { lb_algorithm: 'SOURCE_IP_PORT' }],
-    [501, /TLS to members/, { tls_enabled: true }],
     [400, /crl_container_ref/, { crl_container_ref: 'x' }],
     [400, /attribute session_persistence\.type/, persistence({ cookie_name: 'x' })],
     [400, /APP_COOKIE needs cookie_name/, persistence({ type: 'APP_COOKIE' })],
@@ -101,6 +99,11 @@ test('invalid pools are refused by name', async () => {
   for (const [status, text, attributes] of cases) {
     await api.refuse(status, text, 'POST', PATH, { pool: { ...base, ...attributes } });
   }
+});
+
+test('every algorithm is taken', async () => {
+  for (const lb_algorithm of ['ROUND_ROBIN', 'LEAST_CONNECTIONS', 'SOURCE_IP', 'SOURCE_IP_PORT'])
+    assert.is((await create({ lb_algorithm })).lb_algorithm, lb_algorithm);
 });
 
 test('a pool for a listener becomes its default pool and locks it', async () => {

@@ -118,6 +118,8 @@ export async function createController(
         mailbox,
         network: provider.network,
         networks,
+        lvs: () => provider.lvs(),
+        secrets,
         config,
         access,
         log,

@@ -60,12 +60,23 @@ type Values = Pick<
 
 const HTTP_ONLY = ['http_method', 'url_path', 'expected_codes'] as const;
 
+/** What health monitors can be here. */
+export interface HealthMonitorLimits {
+  ping: boolean;
+}
+
 /**
  * Check a health monitor, given as it would be after the request, and fill in the defaults of its type.
  * @throws Fault 400
  */
-export function completeHealthMonitor<T extends Values>(monitor: T, pool: PoolProtocol): T {
+export function completeHealthMonitor<T extends Values>(
+  monitor: T,
+  pool: PoolProtocol,
+  { ping }: HealthMonitorLimits,
+): T {
   const { type } = monitor;
+  if (type === 'PING' && !ping)
+    throw badRequest('Health monitors of type PING are disabled by configuration.');
   const datagram = pool === 'UDP' || pool === 'SCTP';
   const allowed = datagram
     ? ['UDP-CONNECT', 'SCTP', 'TCP', 'HTTP'].includes(type)

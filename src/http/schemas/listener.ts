@@ -15,24 +15,14 @@ import {
 } from '../attributes.ts';
 import { badRequest, invalidInput, notImplemented } from '../fault.ts';
 import { familyOf } from '../ip.ts';
+import { checkTls, listenerTls, SecretRef, type TlsLimits, withTlsDefaults } from './tls.ts';
 
 const Protocol = z.enum(['TCP', 'HTTP', 'HTTPS', 'TERMINATED_HTTPS', 'UDP', 'SCTP', 'PROMETHEUS']);
 const Milliseconds = integer(0, 2_073_600_000);
-const SecretRef = text(255);
-const TlsVersion = z.enum(['SSLv3', 'TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']);
-const Alpn = z.enum(['h2', 'http/1.1', 'http/1.0']);
-const Ciphers = text(2048).regex(/^[A-Za-z0-9\-+!:@=_.]*$/, 'Value should be an OpenSSL cipher list');
-
-/** TLS attributes that listeners and pools share. */
-export const tls = {
-  tls_ciphers: attribute(Ciphers, null),
-  tls_versions: attribute(z.array(TlsVersion).min(1), null),
-  alpn_protocols: attribute(z.array(Alpn).min(1), null),
-};
 
 const mutable = {
   ...described,
-  ...tls,
+  ...listenerTls,
   connection_limit: attribute(integer(-1), -1),
   default_pool_id: attribute(Uuid, null),
   insert_headers: attribute(z.record(text(255), text(255)), {}),
@@ -67,24 +57,34 @@ export const ListenerPost = z.strictObject({
 /** Body of `PUT /listeners/{id}`. */
 export const ListenerPut = z.strictObject(onPut(mutable));
 
-type Values = Pick<
+export type ListenerValues = Omit<
   z.output<typeof ListenerPost>,
+  'loadbalancer_id' | 'default_pool_id' | 'project_id' | 'tenant_id'
+>;
+
+/** What the rules between attributes of a listener are about. */
+type Values = Pick<
+  ListenerValues,
   | 'protocol'
   | 'insert_headers'
-  | 'allowed_cidrs'
   | 'default_tls_container_ref'
   | 'sni_container_refs'
   | 'client_ca_tls_container_ref'
   | 'client_crl_container_ref'
   | 'client_authentication'
+  | 'tls_ciphers'
+  | 'tls_versions'
   | 'hsts_max_age'
   | 'hsts_include_subdomains'
   | 'hsts_preload'
 >;
 
-const HEADERS = new Set(
-  ['For', 'Port', 'Proto', 'IP'].map((suffix) => `X-Forwarded-${suffix}`).concat('X-Client-IP', 'X-Real-IP'),
-);
+const HEADERS = ['For', 'Port', 'Proto', 'IP']
+  .map((suffix) => `X-Forwarded-${suffix}`)
+  .concat('X-Client-IP', 'X-Real-IP');
+const TLS_HEADERS = ['Verify', 'Has-Cert', 'DN', 'CN', 'SHA1', 'Not-Before', 'Not-After']
+  .map((suffix) => `X-SSL-Client-${suffix}`)
+  .concat('X-SSL-Issuer');
 
 /** Pool protocols that each listener protocol can send its traffic to. */
 const COMPATIBLE: Record<ListenerProtocol, PoolProtocol[]> = {
@@ -103,72 +103,95 @@ export function checkPoolProtocol(listener: ListenerProtocol, pool: PoolProtocol
   throw badRequest(`A listener of protocol ${listener} cannot use a pool of protocol ${pool}.`);
 }
 
-/**
- * The rules between attributes of a listener, given as it would be after the request.
- * @param vips addresses of the load balancer.
- * @throws Fault 400, or 501 for what the amphorae cannot do yet
- */
-export function checkListener(listener: Values, vips: string[], vipSecurityGroups: string[]): void {
-  const { protocol } = listener;
-  checkSupported(protocol);
-  checkHeaders(protocol, Object.keys(listener.insert_headers));
-  const references = [
-    'default_tls_container_ref',
-    'client_ca_tls_container_ref',
-    'client_crl_container_ref',
-  ] as const;
-  for (const name of references) {
-    if (listener[name] !== null)
-      throw invalidInput(name, listener[name], `A ${protocol} listener takes no TLS references.`);
-  }
-  if (listener.sni_container_refs.length > 0) {
-    throw invalidInput(
-      'sni_container_refs',
-      listener.sni_container_refs,
-      `A ${protocol} listener takes no TLS references.`,
-    );
-  }
-  if (listener.client_authentication !== 'NONE') {
-    throw invalidInput(
-      'client_authentication',
-      listener.client_authentication,
-      'It needs client_ca_tls_container_ref.',
-    );
-  }
-  if (listener.hsts_max_age !== null || listener.hsts_include_subdomains || listener.hsts_preload) {
-    throw invalidInput('hsts_max_age', listener.hsts_max_age, 'HSTS is for TERMINATED_HTTPS listeners only.');
-  }
-  checkAllowedCidrs(listener.allowed_cidrs, vips, vipSecurityGroups);
+/** What listeners can be here. */
+export interface ListenerLimits {
+  /** Whether the amphorae can balance UDP and SCTP, which is the work of LVS in their kernel. */
+  lvs: boolean;
+  tlsTermination: boolean;
+  prometheus: boolean;
+  tls: TlsLimits;
 }
 
-function checkSupported(protocol: ListenerProtocol): void {
-  switch (protocol) {
-    case 'UDP':
-    case 'SCTP':
-      throw notImplemented(
-        `${protocol} listeners are not supported yet: they need IPVS in the kernel of the amphorae.`,
-      );
-    case 'TERMINATED_HTTPS':
-      throw notImplemented(
-        'TERMINATED_HTTPS listeners are not supported yet: no certificate store is attached.',
-      );
-    case 'PROMETHEUS':
-      throw notImplemented('PROMETHEUS listeners are not supported yet.');
+/** A new listener with the settings that its protocol has by default. */
+export function completeListener<T extends ListenerValues>(listener: T): T {
+  return listener.protocol === 'TERMINATED_HTTPS' ? withTlsDefaults(listener) : listener;
+}
+
+/**
+ * The rules between attributes of a listener, given as it would be after the request.
+ * @throws Fault 400, or 501 for what the amphorae cannot do
+ */
+export function checkListener(listener: Values, limits: ListenerLimits): void {
+  const { protocol } = listener;
+  checkProtocol(protocol, limits);
+  checkHeaders(protocol, Object.keys(listener.insert_headers));
+  checkReferences(listener);
+  checkTls(listener, limits.tls);
+  const { hsts_max_age: maxAge, hsts_include_subdomains: subdomains, hsts_preload: preload } = listener;
+  if (protocol !== 'TERMINATED_HTTPS' && (maxAge !== null || subdomains || preload))
+    throw invalidInput('hsts_max_age', maxAge, 'HSTS is for TERMINATED_HTTPS listeners only.');
+  if (maxAge === null && (subdomains || preload))
+    throw badRequest('hsts_include_subdomains and hsts_preload need hsts_max_age.');
+}
+
+function checkProtocol(protocol: ListenerProtocol, limits: ListenerLimits): void {
+  if ((protocol === 'UDP' || protocol === 'SCTP') && !limits.lvs) {
+    throw notImplemented(
+      `${protocol} listeners need IPVS in the kernel of the amphorae, which is not there: load the module ip_vs.`,
+    );
   }
+  if (
+    (protocol === 'TERMINATED_HTTPS' && !limits.tlsTermination) ||
+    (protocol === 'PROMETHEUS' && !limits.prometheus)
+  )
+    throw badRequest(`Listeners of protocol ${protocol} are disabled by configuration.`);
+}
+
+function checkReferences(listener: Values): void {
+  const {
+    protocol,
+    default_tls_container_ref: fallback,
+    sni_container_refs: sni,
+    client_ca_tls_container_ref: clientCa,
+    client_crl_container_ref: crl,
+    client_authentication: authentication,
+  } = listener;
+  const given = [fallback, ...sni, clientCa, crl].find((ref) => ref !== null);
+  const speaksTls = protocol === 'TERMINATED_HTTPS' || protocol === 'PROMETHEUS';
+  if (given !== undefined && !speaksTls)
+    throw badRequest(`A ${protocol} listener takes no TLS references, as ${given}.`);
+  const certified = fallback !== null || sni.length > 0;
+  if (!certified && (protocol === 'TERMINATED_HTTPS' || given !== undefined)) {
+    throw invalidInput(
+      'default_tls_container_ref',
+      fallback,
+      'A listener that speaks TLS needs it, or sni_container_refs.',
+    );
+  }
+  if (clientCa === null && authentication !== 'NONE') {
+    throw invalidInput('client_authentication', authentication, 'It needs client_ca_tls_container_ref.');
+  }
+  if (clientCa === null && crl !== null)
+    throw invalidInput('client_crl_container_ref', crl, 'It needs client_ca_tls_container_ref.');
 }
 
 /** Only the names matter: a value other than `true` inserts nothing. */
 function checkHeaders(protocol: ListenerProtocol, names: string[]): void {
-  if (names.length > 0 && protocol !== 'HTTP') {
+  const known = protocol === 'TERMINATED_HTTPS' ? [...HEADERS, ...TLS_HEADERS] : HEADERS;
+  if (names.length > 0 && protocol !== 'HTTP' && protocol !== 'TERMINATED_HTTPS') {
     throw invalidInput('insert_headers', names.join(', '), `Headers cannot be inserted into ${protocol}.`);
   }
-  const unknown = names.find((name) => !HEADERS.has(name));
+  const unknown = names.find((name) => !known.includes(name));
   if (unknown === undefined) return;
-  throw invalidInput('insert_headers', unknown, `Value should be one of: ${[...HEADERS].join(', ')}`);
+  throw invalidInput('insert_headers', unknown, `Value should be one of: ${known.join(', ')}`);
 }
 
-function checkAllowedCidrs(cidrs: string[] | null, vips: string[], vipSecurityGroups: string[]): void {
-  if (cidrs === null) return;
+/**
+ * Check who may talk to a listener against the load balancer that it is of.
+ * @param vips addresses of the load balancer.
+ * @throws Fault 400
+ */
+export function checkAllowedCidrs(cidrs: string[], vips: string[], vipSecurityGroups: string[]): void {
   if (vipSecurityGroups.length > 0) {
     throw invalidInput('allowed_cidrs', cidrs, 'It excludes vip_sg_ids on the load balancer.');
   }

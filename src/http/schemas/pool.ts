@@ -14,8 +14,8 @@ import {
   text,
   Uuid,
 } from '../attributes.ts';
-import { invalidInput, notImplemented } from '../fault.ts';
-import { tls } from './listener.ts';
+import { invalidInput } from '../fault.ts';
+import { checkTls, SecretRef, type TlsLimits, tls, withTlsDefaults } from './tls.ts';
 
 export const PoolProtocolName = z.enum(['TCP', 'HTTP', 'HTTPS', 'PROXY', 'PROXYV2', 'UDP', 'SCTP']);
 const Algorithm = z.enum(['ROUND_ROBIN', 'LEAST_CONNECTIONS', 'SOURCE_IP', 'SOURCE_IP_PORT']);
@@ -33,9 +33,9 @@ const mutable = {
   ...tls,
   lb_algorithm: mandatory(Algorithm),
   tls_enabled: attribute(Flag, false),
-  tls_container_ref: attribute(text(255), null),
-  ca_tls_container_ref: attribute(text(255), null),
-  crl_container_ref: attribute(text(255), null),
+  tls_container_ref: attribute(SecretRef, null),
+  ca_tls_container_ref: attribute(SecretRef, null),
+  crl_container_ref: attribute(SecretRef, null),
 };
 
 const created = {
@@ -60,33 +60,31 @@ export const PoolPut = z.strictObject({
     .exactOptional(),
 });
 
-interface Values {
-  protocol: PoolProtocol;
-  lb_algorithm: z.output<typeof Algorithm>;
-  session_persistence: SessionPersistence | null;
-  tls_enabled: boolean;
-  tls_container_ref: string | null;
-  ca_tls_container_ref: string | null;
-  crl_container_ref: string | null;
-}
+export type PoolValues = Omit<
+  z.output<typeof PoolPost>,
+  'loadbalancer_id' | 'listener_id' | 'project_id' | 'tenant_id'
+>;
 
-/** A pool that the amphorae can serve. */
-type Supported<T extends Values> = T & { lb_algorithm: Exclude<T['lb_algorithm'], 'SOURCE_IP_PORT'> };
+/** What the rules between attributes of a pool are about. */
+type Values = Pick<
+  PoolValues,
+  'protocol' | 'ca_tls_container_ref' | 'crl_container_ref' | 'tls_ciphers' | 'tls_versions'
+> & { session_persistence: SessionPersistence | null };
+
+/** A new pool with the settings that one that speaks TLS has by default. */
+export function completePool<T extends PoolValues>(pool: T): T {
+  return pool.tls_enabled ? withTlsDefaults(pool) : pool;
+}
 
 /**
  * The rules between attributes of a pool, given as it would be after the request.
- * @throws Fault 400, or 501 for what the amphorae cannot do
+ * @throws Fault 400
  */
-export function checkPool<T extends Values>(pool: T): asserts pool is Supported<T> {
-  if (pool.lb_algorithm === 'SOURCE_IP_PORT') {
-    throw notImplemented('The algorithm SOURCE_IP_PORT is not supported by this provider.');
-  }
+export function checkPool(pool: Values, limits: TlsLimits): void {
   if (pool.crl_container_ref !== null && pool.ca_tls_container_ref === null) {
     throw invalidInput('crl_container_ref', pool.crl_container_ref, 'It needs ca_tls_container_ref.');
   }
-  if (pool.tls_enabled || pool.tls_container_ref !== null || pool.ca_tls_container_ref !== null) {
-    throw notImplemented('TLS to members is not supported yet: no certificate store is attached.');
-  }
+  checkTls(pool, limits);
   if (pool.session_persistence !== null) checkPersistence(pool.protocol, pool.session_persistence);
 }
 

@@ -16,6 +16,7 @@ import { withoutProject } from '../attributes.ts';
 import { readBody } from '../body.ts';
 import { changeBelow, toCreate, toDelete, toUpdate } from '../change.ts';
 import { conflict } from '../fault.ts';
+import { healthMonitorLimits } from '../limits.ts';
 import { presentCommon } from '../present.ts';
 import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 import {
@@ -54,7 +55,7 @@ export function healthMonitorRoutes(api: Api): Hono {
       async (change) => {
         const { transaction, loadBalancer, revision } = change;
         const pool = await lockPool(change, poolId);
-        const values = completeHealthMonitor(withoutProject(body), pool.protocol);
+        const values = completeHealthMonitor(withoutProject(body), pool.protocol, healthMonitorLimits(api));
         const parent = {
           id,
           poolId,
@@ -82,6 +83,7 @@ export function healthMonitorRoutes(api: Api): Hono {
       const { http_method, url_path, expected_codes } = completeHealthMonitor(
         { ...stored, ...body },
         pool.protocol,
+        healthMonitorLimits(api),
       );
       await updateHealthMonitor(transaction, id, {
         ...body,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import type { Insertable } from 'kysely';
-import type { z } from 'zod';
+import type { Queryable } from '../../store/database.ts';
 import { isUniqueViolation } from '../../store/database-errors.ts';
 import {
   insertListeners,
@@ -15,11 +15,20 @@ import type { ListenerTable } from '../../store/schema.ts';
 import type { Api } from '../api.ts';
 import { withoutProject } from '../attributes.ts';
 import { readBody } from '../body.ts';
-import { changeBelow, changeLoadBalancer, toCreate, toDelete, toUpdate } from '../change.ts';
+import { type Change, changeBelow, changeLoadBalancer, toCreate, toDelete, toUpdate } from '../change.ts';
 import { conflict } from '../fault.ts';
+import { listenerLimits } from '../limits.ts';
 import { presentCommon } from '../present.ts';
 import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
-import { checkListener, ListenerPost, ListenerPut } from '../schemas/listener.ts';
+import {
+  checkAllowedCidrs,
+  checkListener,
+  completeListener,
+  ListenerPost,
+  ListenerPut,
+  type ListenerValues,
+} from '../schemas/listener.ts';
+import { checkSecrets, referencesOfListener } from '../secrets.ts';
 import { answerStats } from '../stats.ts';
 import { checkPoolOf } from './pools.ts';
 
@@ -45,13 +54,16 @@ export function listenerRoutes(api: Api): Hono {
 
   routes.post('/', async (context) => {
     const { loadbalancer_id: loadBalancerId, ...body } = await readBody(context, 'listener', ListenerPost);
-    const { default_pool_id: poolId, ...values } = withoutProject(body);
+    const { default_pool_id: poolId, ...given } = withoutProject(body);
+    const values = completeListener(given);
+    checkListener(values, await listenerLimits(api));
+    await checkSecrets(api.secrets, [referencesOfListener(values)]);
     const id = randomUUID();
     const row = await changeLoadBalancer(
       api,
       loadBalancerId,
       async ({ transaction, loadBalancer, revision }) => {
-        checkListener(values, await findVipAddresses(transaction, loadBalancerId), loadBalancer.vip_sg_ids);
+        await checkAllowed(transaction, loadBalancer, values.allowed_cidrs);
         if (poolId !== null) await checkPoolOf(transaction, loadBalancerId, values.protocol, poolId);
         const parent = { id, loadBalancerId, projectId: loadBalancer.project_id, poolId, revision };
         await refusingDuplicates(values.protocol_port, () =>
@@ -67,15 +79,17 @@ export function listenerRoutes(api: Api): Hono {
   routes.put('/:id', async (context) => {
     const id = pathId(context, 'Listener');
     const body = await readBody(context, 'listener', ListenerPut);
+    const limits = await listenerLimits(api);
+    if (REFERENCES.some((name) => name in body)) {
+      const stored = await findRow(api.db, listeners, id);
+      await checkSecrets(api.secrets, [referencesOfListener({ ...stored, ...body })]);
+    }
     const target = { table: 'listeners', title: 'Listener', id } as const;
     const row = await changeBelow(api, target, async ({ transaction, loadBalancer, revision }) => {
       const stored = await findRow(transaction, listeners, id);
       const { default_pool_id: poolId } = body;
-      checkListener(
-        { ...stored, ...body },
-        await findVipAddresses(transaction, loadBalancer.id),
-        loadBalancer.vip_sg_ids,
-      );
+      checkListener({ ...stored, ...body }, limits);
+      if (body.allowed_cidrs !== undefined) await checkAllowed(transaction, loadBalancer, body.allowed_cidrs);
       if (poolId) await checkPoolOf(transaction, loadBalancer.id, stored.protocol, poolId);
       const { insert_headers: headers, ...values } = body;
       await updateListener(transaction, id, {
@@ -104,14 +118,24 @@ export function listenerRoutes(api: Api): Hono {
   return routes;
 }
 
-type Values = Omit<
-  z.output<typeof ListenerPost>,
-  'loadbalancer_id' | 'default_pool_id' | 'project_id' | 'tenant_id'
->;
+const REFERENCES = [
+  'default_tls_container_ref',
+  'sni_container_refs',
+  'client_ca_tls_container_ref',
+  'client_crl_container_ref',
+] as const;
+
+async function checkAllowed(
+  transaction: Queryable,
+  { id, vip_sg_ids }: Change['loadBalancer'],
+  cidrs: string[] | null,
+): Promise<void> {
+  if (cidrs !== null) checkAllowedCidrs(cidrs, await findVipAddresses(transaction, id), vip_sg_ids);
+}
 
 /** The row of a new listener. */
 export function listenerRow(
-  values: Values,
+  values: ListenerValues,
   parent: { id: string; loadBalancerId: string; projectId: string; poolId: string | null; revision: number },
 ): Insertable<ListenerTable> {
   return {

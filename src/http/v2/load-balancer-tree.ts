@@ -11,12 +11,19 @@ import { withoutProject } from '../attributes.ts';
 import { conflict, invalidInput } from '../fault.ts';
 import { memberRow, type VnicTypes } from '../member-placement.ts';
 import type { Growth } from '../quota.ts';
-import { completeHealthMonitor } from '../schemas/health-monitor.ts';
+import { completeHealthMonitor, type HealthMonitorLimits } from '../schemas/health-monitor.ts';
 import { checkPolicyListener, completeRedirect } from '../schemas/l7-policy.ts';
 import { checkRule, checkRuleCount } from '../schemas/l7-rule.ts';
-import { checkListener, checkPoolProtocol, layer4 } from '../schemas/listener.ts';
+import {
+  checkAllowedCidrs,
+  checkListener,
+  checkPoolProtocol,
+  completeListener,
+  type ListenerLimits,
+  layer4,
+} from '../schemas/listener.ts';
 import type { NewLoadBalancer, TreeListener, TreePool } from '../schemas/load-balancer.ts';
-import { checkPool } from '../schemas/pool.ts';
+import { checkPool, completePool } from '../schemas/pool.ts';
 import { healthMonitorRow } from './health-monitors.ts';
 import { l7PolicyRow, movedTo } from './l7-policies.ts';
 import { l7RuleRow } from './l7-rules.ts';
@@ -55,6 +62,8 @@ export interface Parent {
   vipAddresses: string[];
   vipSecurityGroups: string[];
   vnicTypes: VnicTypes;
+  listenerLimits: ListenerLimits;
+  healthMonitorLimits: HealthMonitorLimits;
   networks: Map<string, string>;
 }
 
@@ -73,11 +82,15 @@ export function growTree(definitions: Map<string, TreePool>, listeners: TreeList
   const monitorRows = [];
   const memberRows = [];
   for (const { id: poolId, healthmonitor, members, ...body } of pools.values()) {
-    const pool = withoutProject(body);
-    checkPool(pool);
+    const pool = completePool(withoutProject(body));
+    checkPool(pool, parent.listenerLimits.tls);
     poolRows.push(poolRow(pool, { ...place, id: poolId }));
     if (healthmonitor !== null) {
-      const monitor = completeHealthMonitor(withoutProject(healthmonitor), pool.protocol);
+      const monitor = completeHealthMonitor(
+        withoutProject(healthmonitor),
+        pool.protocol,
+        parent.healthMonitorLimits,
+      );
       monitorRows.push(healthMonitorRow(monitor, { ...place, id: randomUUID(), poolId }));
     }
     const addresses = new Set<string>();
@@ -107,9 +120,11 @@ export function growTree(definitions: Map<string, TreePool>, listeners: TreeList
   const policyRows = [];
   const ruleRows = [];
   for (const { default_pool: reference, l7policies, ...listenerBody } of listeners) {
-    const listener = withoutProject(listenerBody);
+    const listener = completeListener(withoutProject(listenerBody));
     const { protocol, protocol_port } = listener;
-    checkListener(listener, parent.vipAddresses, parent.vipSecurityGroups);
+    checkListener(listener, parent.listenerLimits);
+    if (listener.allowed_cidrs !== null)
+      checkAllowedCidrs(listener.allowed_cidrs, parent.vipAddresses, parent.vipSecurityGroups);
     const port = `${layer4(protocol)} ${protocol_port}`;
     if (ports.has(port))
       throw conflict(`Another listener of the load balancer has port ${protocol_port} already.`);

@@ -28,12 +28,14 @@ import {
 } from '../change.ts';
 import { failOverLoadBalancer } from '../failover.ts';
 import { badRequest, conflict, Fault, invalidInput } from '../fault.ts';
+import { healthMonitorLimits, listenerLimits } from '../limits.ts';
 import { queryFlag } from '../list.ts';
 import { findMemberNetworks, VnicTypes } from '../member-placement.ts';
 import { presentCommon } from '../present.ts';
 import { checkQuota } from '../quota.ts';
 import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 import { LoadBalancerPost, LoadBalancerPut, type NewLoadBalancer } from '../schemas/load-balancer.ts';
+import { checkSecrets, referencesOfListener, referencesOfPool } from '../secrets.ts';
 import { answerStats } from '../stats.ts';
 import { planVip, type Vip, withVip } from '../vip.ts';
 import { collectPools, growTree, growthOf, insertTree } from './load-balancer-tree.ts';
@@ -129,6 +131,11 @@ async function createLoadBalancer(api: Api, body: NewLoadBalancer, callersProjec
     network,
     [...pools.values()].flatMap(({ members }) => members),
   );
+  await checkSecrets(api.secrets, [
+    ...body.listeners.map(referencesOfListener),
+    ...[...pools.values()].map(referencesOfPool),
+  ]);
+  const limits = await listenerLimits(api);
   const vnicTypes = new VnicTypes(
     { networkId: plan.networkId, vnicType: vipVnicType },
     flavor.allow_member_sriov === true,
@@ -141,6 +148,8 @@ async function createLoadBalancer(api: Api, body: NewLoadBalancer, callersProjec
       vipAddresses: [vip.primary, ...vip.additional].map(({ ipAddress }) => ipAddress),
       vipSecurityGroups: body.vip_sg_ids,
       vnicTypes,
+      listenerLimits: limits,
+      healthMonitorLimits: healthMonitorLimits(api),
       networks,
     });
     const work = api.db.transaction().execute(async (transaction) => {

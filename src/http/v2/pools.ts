@@ -21,10 +21,12 @@ import { withoutProject } from '../attributes.ts';
 import { readBody } from '../body.ts';
 import { type Change, changeBelow, changeLoadBalancer, toCreate, toDelete, toUpdate } from '../change.ts';
 import { badRequest, conflict, immutable, invalidInput, notFound } from '../fault.ts';
+import { tlsLimits } from '../limits.ts';
 import { presentCommon } from '../present.ts';
 import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 import { checkPoolProtocol } from '../schemas/listener.ts';
-import { checkPool, PoolPost, PoolPut } from '../schemas/pool.ts';
+import { checkPool, completePool, PoolPost, PoolPut, type PoolValues } from '../schemas/pool.ts';
+import { checkSecrets, referencesOfPool } from '../secrets.ts';
 
 export const pools: OctaviaResource<'pools', Pool> = {
   title: 'Pool',
@@ -47,8 +49,9 @@ export function poolRoutes(api: Api): Hono {
 
   routes.post('/', async (context) => {
     const { loadbalancer_id, listener_id: listenerId, ...body } = await readBody(context, 'pool', PoolPost);
-    const values = withoutProject(body);
-    checkPool(values);
+    const values = completePool(withoutProject(body));
+    checkPool(values, tlsLimits(api));
+    await checkSecrets(api.secrets, [referencesOfPool(values)]);
     const loadBalancerId = await parentOf(api, loadbalancer_id, listenerId);
     const id = randomUUID();
     const row = await changeLoadBalancer(
@@ -73,6 +76,10 @@ export function poolRoutes(api: Api): Hono {
   routes.put('/:id', async (context) => {
     const id = pathId(context, 'Pool');
     const body = await readBody(context, 'pool', PoolPut);
+    if (REFERENCES.some((name) => name in body)) {
+      const stored = await findRow(api.db, pools, id);
+      await checkSecrets(api.secrets, [referencesOfPool({ ...stored, ...body })]);
+    }
     const row = await changeBelow(
       api,
       { table: 'pools', title: 'Pool', id },
@@ -80,10 +87,9 @@ export function poolRoutes(api: Api): Hono {
         const stored = await findRow(transaction, pools, id);
         const values = { ...body, session_persistence: mergePersistence(body.session_persistence, stored) };
         const merged = { ...stored, ...values };
-        checkPool(merged);
+        checkPool(merged, tlsLimits(api));
         await updatePool(transaction, id, {
           ...values,
-          lb_algorithm: merged.lb_algorithm,
           session_persistence: toJson(merged.session_persistence),
           ...toUpdate(revision),
         });
@@ -108,16 +114,11 @@ export function poolRoutes(api: Api): Hono {
   return routes;
 }
 
-type Values = Omit<
-  z.output<typeof PoolPost>,
-  'loadbalancer_id' | 'listener_id' | 'project_id' | 'tenant_id'
-> & {
-  lb_algorithm: PoolTable['lb_algorithm'];
-};
+const REFERENCES = ['tls_container_ref', 'ca_tls_container_ref', 'crl_container_ref'] as const;
 
 /** The row of a new pool. */
 export function poolRow(
-  values: Values,
+  values: PoolValues,
   parent: { id: string; loadBalancerId: string; projectId: string; revision: number },
 ): Insertable<PoolTable> {
   return {

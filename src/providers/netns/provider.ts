@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { access, rm } from 'node:fs/promises';
 import type { AgentClient } from '../../amphora-api/client.ts';
 import type { Config } from '../../config.ts';
 import type { Db } from '../../store/database.ts';
@@ -47,6 +47,7 @@ export function createNetnsProvider(options: {
       const address = await hostManagementAddress(db, config.netns_management_cidr);
       return address.replace(/\/.*/, '');
     },
+    lvs: hasIpvs,
     networks: classified<NetworkAdmin>(networks),
     restore: () => networks.restore(),
     async destroyAll() {
@@ -57,4 +58,12 @@ export function createNetnsProvider(options: {
     },
     close: () => agent.close(),
   };
+}
+
+/** The kernel is the host's. Without the module, or a kernel that can load it, there is no such file. */
+function hasIpvs(): Promise<boolean> {
+  return access('/proc/net/ip_vs').then(
+    () => true,
+    () => false,
+  );
 }

@@ -31,6 +31,7 @@ export function createNoopProvider(
     agent: failures.applyTo(agent),
     failures,
     amphora: (amphoraId) => agent.amphora(amphoraId),
+    lvs: async () => true,
     close: async () => {},
   };
 }

@@ -66,6 +66,8 @@ export function createOpenstackProvider(parts: { options: OpenstackOptions; agen
     }),
     securityGroups: new OpenstackSecurityGroups(neutron),
     agent,
+    // The image decides, and ours has it.
+    lvs: async () => true,
     async close() {
       await Promise.all([agent.close(), dispatcher.close()]);
     },
