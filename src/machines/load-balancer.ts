@@ -372,6 +372,14 @@ export const loadBalancerMachine = setup({
         },
         /** The others learn that their old peers are gone. */
         settling: {
+          // Nothing is left to replace: one that does not learn of the changes must not be called up to date.
+          on: {
+            AMPHORA_FAILED: {
+              target: '#load-balancer.ERROR',
+              guard: 'currentRound',
+              actions: failedReport(),
+            },
+          },
           after: { failoverDeadline: { target: '#load-balancer.ERROR', actions: expired('failingOver') } },
           entry: ['beginRound', command((round) => ({ type: 'SYNC', round }))],
           always: {

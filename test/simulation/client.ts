@@ -11,6 +11,8 @@ export interface ClientParts {
   bus: Bus;
   random: Random;
   invariants: Invariants;
+  /** Changes are accepted while earlier ones are applied (`api_mutations: queue`). */
+  queueing: boolean;
 }
 
 /** The REST API with a user in front of it: each method is one request, accepted or refused as the API does. */
@@ -40,7 +42,7 @@ export class Client {
     bus.publish([store.spawn(addressOf(id), input)]);
   }
 
-  /** Change something of a load balancer that is ACTIVE, or fail one over, or delete it. */
+  /** Change something of a load balancer that takes changes, or fail one over, or delete it. */
   change(): void {
     const { rows, random } = this.#parts;
     const loadBalancer = random.pick([...rows.loadBalancers.values()]);
@@ -49,7 +51,9 @@ export class Client {
     const kind = random.next();
     if (kind < (status === 'ERROR' ? 0.4 : 0.1)) this.delete(loadBalancer);
     else if (kind > (status === 'ERROR' ? 0.6 : 0.8)) this.failOver(loadBalancer);
-    else if (status === 'ACTIVE') this.#changeBelow(loadBalancer);
+    else if (status === 'ACTIVE' || (status === 'PENDING_UPDATE' && this.#parts.queueing)) {
+      this.#changeBelow(loadBalancer);
+    }
   }
 
   delete(loadBalancer: LoadBalancerRow): void {
@@ -75,7 +79,8 @@ export class Client {
   #changeBelow(loadBalancer: LoadBalancerRow): void {
     const { rows, store, bus, random } = this.#parts;
     const revision = loadBalancer.desiredRevision + 1;
-    const child = random.pick(rows.childrenOf(loadBalancer.id));
+    const present = rows.childrenOf(loadBalancer.id).filter(({ status }) => status !== 'PENDING_DELETE');
+    const child = random.pick(present);
     const kind = random.next();
     let memberPorts = false;
     let subject: 'loadBalancer' | 'child' = 'child';

@@ -8,6 +8,7 @@ import type { SimulatedBus } from './bus.ts';
 import { simulatedEffects } from './effects.ts';
 import type { SimulatedFailovers } from './failover-queue.ts';
 import type { Faults } from './faults.ts';
+import { keepHouse } from './housekeeping.ts';
 import type { Invariants } from './invariants.ts';
 import { Link } from './link.ts';
 import type { Random } from './random.ts';
@@ -192,6 +193,13 @@ export class Cluster {
       1_000,
     );
     this.#members.push({ process, node, limiter });
+    keepHouse({
+      ...{ clock: process.clock, store, world, storeLink, worldLink },
+      removed: (names) => {
+        if (names.length > 0) tell(`${name} removes orphans: ${names}`);
+        invariants.orphansRemoved(names);
+      },
+    });
     // A process that cannot start ends, and is started again.
     node.start().catch(() => this.kill(process));
   }

@@ -1,4 +1,5 @@
 import type { Clock } from '../../src/actors/clock.ts';
+import { basePortName, memberPortName, memberPortPrefix, vipPortName } from '../../src/effects/names.ts';
 import type {
   AmphoraRef,
   EffectInput,
@@ -70,12 +71,12 @@ export function simulatedEffects(parts: EffectParts): Effects {
   const bodies: { [N in EffectName]: Body<N> } = {
     allocateVip: async ({ loadBalancerId }, context) => {
       await read(context, () => requireLoadBalancer(rows, loadBalancerId));
-      const portId = `vip-${loadBalancerId}`;
+      const portId = vipPortName(loadBalancerId);
       await call(context, () => world.ports.add(portId));
       return { vip: { address: '192.0.2.1', subnetId: null, networkId: null, portId }, additionalVips: [] };
     },
     releaseVip: async ({ loadBalancerId }, context) => {
-      await call(context, () => world.deletePorts(`vip-${loadBalancerId}`));
+      await call(context, () => world.deletePorts(vipPortName(loadBalancerId)));
       return null;
     },
     placeServer: async (ref, context) => {
@@ -97,9 +98,9 @@ export function simulatedEffects(parts: EffectParts): Effects {
     plugPorts: async (ref, context) => {
       const { amphora, networks } = await graphOf(ref, context);
       if (amphora.computeId === null) throw new TerminalError('server_lost', 'the amphora has no server');
-      const members = networks.map((network) => `member-${ref.amphoraId}-${network}`);
-      await call(context, () => world.deletePorts(`member-${ref.amphoraId}-`, members));
-      for (const port of [`vrrp-${ref.amphoraId}`, ...members]) {
+      const members = networks.map((network) => memberPortName(ref.amphoraId, network));
+      await call(context, () => world.deletePorts(memberPortPrefix(ref.amphoraId), members));
+      for (const port of [basePortName(ref.amphoraId), ...members]) {
         await call(context, () => world.attach(ref.amphoraId, port));
       }
       await callAgent(context, () => world.ping(ref.amphoraId, context.epoch));
@@ -110,8 +111,8 @@ export function simulatedEffects(parts: EffectParts): Effects {
     pushFirewall: (ref, context) => push('firewall', ref, context),
     releaseAmphora: async ({ amphoraId }, context) => {
       await call(context, () => world.deleteServer(amphoraId));
-      await call(context, () => world.deletePorts(`vrrp-${amphoraId}`));
-      await call(context, () => world.deletePorts(`member-${amphoraId}-`));
+      await call(context, () => world.deletePorts(basePortName(amphoraId)));
+      await call(context, () => world.deletePorts(memberPortPrefix(amphoraId)));
       return null;
     },
   };

@@ -26,6 +26,7 @@ export class Invariants implements WorldObserver {
   /** By child: the last call that was accepted for it. */
   readonly #promises = new Map<string, Promised>();
   readonly #consumed = new Set<string>();
+  #lateCalls = false;
   readonly #agentEpochs = new Map<string, number>();
   /** Load balancers that fail over because of the limiter. */
   readonly #automatic = new Set<string>();
@@ -67,6 +68,16 @@ export class Invariants implements WorldObserver {
     if (actor === undefined || actor.version < Number(version)) {
       this.violated(`effect ${requestId} runs before its commit`);
     }
+  }
+
+  /** Something may have been done late: a process was stopped in the middle of it, or its cancellation was not heard. */
+  lateCalls(): void {
+    this.#lateCalls = true;
+  }
+
+  /** Housekeeping found what nobody had released. */
+  orphansRemoved(names: string[]): void {
+    if (names.length > 0 && !this.#lateCalls) this.violated(`leaked, and found by housekeeping: ${names}`);
   }
 
   /** Nothing goes wrong any more and everything has come to rest. */

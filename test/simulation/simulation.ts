@@ -5,6 +5,7 @@ import { Cluster, EFFECT_MS, LEASE_MS, type NodeOrgans, RENEWED_MS, REST_MS } fr
 import { SimulatedFailovers } from './failover-queue.ts';
 import { calm, type Faults } from './faults.ts';
 import { Heartbeats } from './heartbeats.ts';
+import { ORPHANED_MS } from './housekeeping.ts';
 import { Invariants } from './invariants.ts';
 import { Random } from './random.ts';
 import { isPending, Rows } from './rows.ts';
@@ -65,7 +66,7 @@ export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Pr
     1 + random.below(3),
   );
   const api = bus.connect(new SimulatedProcess('api', time, random));
-  const client = new Client({ rows, store, bus: api, random, invariants });
+  const client = new Client({ rows, store, bus: api, random, invariants, queueing: random.chance(0.3) });
 
   for (let count = 1 + random.below(3); count > 0; count -= 1) {
     time.after(random.between(0, STORM_MS / 3), () => client.create());
@@ -74,7 +75,7 @@ export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Pr
     time.after(random.between(STORM_MS / 8, STORM_MS), () => client.change());
   }
   const heartbeats = new Heartbeats({ rows, store, bus: api, random });
-  brew({ time, random, faults, cluster, heartbeats, tell });
+  brew({ time, random, faults, cluster, heartbeats, invariants, tell });
   await time.run(() => false, STORM_MS);
 
   tell('the faults stop');
@@ -82,6 +83,7 @@ export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Pr
   Object.assign(faults, calm);
   for (const process of cluster.processes()) process.continue();
   await rest();
+  await time.run(() => false, ORPHANED_MS);
   if (invariants.violations.length === 0) invariants.atRest(store, world);
 
   for (let round = 0; round < DELETIONS && invariants.violations.length === 0; round += 1) {
@@ -94,6 +96,7 @@ export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Pr
   for (const { id, status } of rows.loadBalancers.values()) {
     if (status !== 'DELETED') invariants.violated(`load balancer ${id} cannot be deleted: ${status}`);
   }
+  await time.run(() => false, ORPHANED_MS);
   invariants.atRest(store, world);
   return invariants.violations;
 
@@ -133,9 +136,10 @@ function brew(parts: {
   faults: Faults;
   cluster: Cluster;
   heartbeats: Heartbeats;
+  invariants: Invariants;
   tell(text: string): void;
 }): void {
-  const { time, random, faults, cluster, heartbeats, tell } = parts;
+  const { time, random, faults, cluster, heartbeats, invariants, tell } = parts;
   // Some runs have bad links and some have not, so that a failure of processes is also seen alone.
   const sometimes = (most: number) => (random.chance(0.5) ? random.between(0, most) : 0);
   Object.assign(faults, {
@@ -156,6 +160,7 @@ function brew(parts: {
     worldDelayMs: random.between(1, 300),
   });
   const { storeRefuses } = faults;
+  if (faults.deaf > 0 || faults.storeHeldUp > 0) invariants.lateCalls();
   const blows = [
     (process: SimulatedProcess) => {
       tell(`${process.name} is killed`);
@@ -194,7 +199,9 @@ function brew(parts: {
   for (let count = random.below(7); count > 0; count -= 1) {
     time.after(random.between(0, STORM_MS), () => {
       const process = random.pick(cluster.processes());
-      if (process !== undefined) random.pick(blows)?.(process);
+      if (process === undefined) return;
+      invariants.lateCalls();
+      random.pick(blows)?.(process);
     });
   }
 }

@@ -17,6 +17,8 @@ import type { Random } from './random.ts';
 
 export interface StoredActor extends ActorRow {
   epoch: number;
+  /** By the database's clock. */
+  updatedAt: number;
 }
 
 interface Timer extends Omit<StoredTimer, 'dueInMs'> {
@@ -86,7 +88,9 @@ export class SimulatedStore implements ActorStore {
     const { state, done } = outcome;
     const { snapshot, effects } = copy({ snapshot: outcome.snapshot, effects: outcome.effects });
     const machineVersion = machineVersions[row.kind];
-    Object.assign(row, { snapshot, state, effects, done, machineVersion, epoch, version: row.version + 1 });
+    const version = row.version + 1;
+    const updatedAt = this.#parts.now();
+    Object.assign(row, { snapshot, state, effects, done, machineVersion, epoch, version, updatedAt });
     for (const name of outcome.disarmedTimers) this.#timers.delete(timerKey(row, name));
     for (const { name, event, delayMs } of copy(outcome.armedTimers)) {
       const { kind, id, partition, version: armedVersion } = row;
@@ -195,6 +199,7 @@ export class SimulatedStore implements ActorStore {
       version: 0,
       effects: {},
       epoch: 0,
+      updatedAt: this.#parts.now(),
     });
     return this.send({ kind, id, loadBalancerId }, START);
   }
