@@ -81,6 +81,8 @@ const KERNEL_SETTINGS: Record<string, string[]> = {
     '/proc/sys/net/ipv6/ip_nonlocal_bind',
   ],
   '2': ipv4('arp_announce'),
+  // haproxy's group (nogroup) may ping, which its health checks do; its processes can gain no capability.
+  '65534 65534': ['/proc/sys/net/ipv4/ping_group_range'],
 };
 
 const ALL_IPV4 = '/proc/sys/net/ipv4/conf/all';

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { peerName } from '../../src/amphora-api/peer-name.ts';
 import { CommandError } from '../command.ts';
 import { AgentError } from '../errors.ts';
 import { readOptional, writeAtomically } from '../files.ts';
@@ -220,12 +220,7 @@ export class HaproxyInstance {
   }
 
   #arguments(config: string): string[] {
-    // Name of this amphora among haproxy's peers (contract E1).
-    const peer = createHash('sha1')
-      .update(this.#parts.settings.amphora_id)
-      .digest('base64')
-      .replaceAll('=', '');
-    return ['-L', peer, '-f', config];
+    return ['-L', peerName(this.#parts.settings.amphora_id), '-f', config];
   }
 
   /** A haproxy whose start the agent did not survive is known to nobody but its socket. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { peerName } from '../amphora-api/peer-name.ts';
 import type { AmphoraNode, ListenerNode, LoadBalancerGraph } from '../model/graph.ts';
 import { activeHealthMonitor, haproxyListeners, poolsOf } from './desired.ts';
 import { backend, hasStickTable, peersOf } from './haproxy-backend.ts';
@@ -77,11 +77,6 @@ function peersSections(graph: LoadBalancerGraph, amphora: AmphoraNode, listeners
 
 function peer(amphoraId: string, address: string): string {
   return `peer ${peerName(amphoraId)} ${endpoint(address, PEER_PORT)}`;
-}
-
-/** haproxy allows fewer names than there are ids (contract E1). */
-function peerName(amphoraId: string): string {
-  return createHash('sha1').update(amphoraId).digest('base64').replaceAll('=', '');
 }
 
 function poolsInUse(graph: LoadBalancerGraph, listeners: ListenerNode[]) {
