@@ -96,23 +96,3 @@ function checkPem(content: string): void {
 function malformed(reason: string, cause?: unknown): AgentError {
   return new AgentError(400, 'Invalid request', { details: `body: ${reason}`, cause });
 }
-
-/**
- * Store the agent's own certificate and key (one PEM text), once it is sure that they belong together.
- * @throws AgentError 400
- */
-export async function writeServerCertificate(path: string, pem: string): Promise<void> {
-  let matches: boolean;
-  try {
-    matches = new X509Certificate(pem).checkPrivateKey(createPrivateKey(pem));
-  } catch (error) {
-    throw new AgentError(400, 'Invalid request', {
-      details: 'body: must be a certificate and its private key in PEM',
-      cause: error,
-    });
-  }
-  if (!matches)
-    throw new AgentError(400, 'Invalid request', { details: 'body: the key is not the certificate’s' });
-  await mkdir(dirname(path), { recursive: true });
-  await writeAtomically(path, pem);
-}

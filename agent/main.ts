@@ -20,12 +20,14 @@ import { vrrpState } from './keepalived/state.ts';
 import { Namespace } from './namespace.ts';
 import { Firewall } from './nftables/firewall.ts';
 import { certificateRoutes } from './routes/certificates.ts';
+import { configRoutes } from './routes/config.ts';
 import { haproxyRoutes } from './routes/haproxy.ts';
 import { interfaceRoutes } from './routes/interfaces.ts';
 import { keepalivedRoutes } from './routes/keepalived.ts';
+import { ownCertificateRoutes } from './routes/own-certificate.ts';
 import { securityGroupRoutes } from './routes/security-group.ts';
 import { serve } from './server.ts';
-import { type AgentSettings, readSettings } from './settings.ts';
+import { readSettings } from './settings.ts';
 import { Versions } from './versions.ts';
 
 export interface Agent {
@@ -34,10 +36,11 @@ export interface Agent {
 }
 
 /**
- * Run the agent of one amphora until `close` is called. What it started (haproxy, keepalived) and configured
+ * Run the agent of one amphora, with the settings in that file, until `close` is called. What it started (haproxy, keepalived) and configured
  * (interfaces, firewall) stays when it ends, and is taken over by the next run.
  */
-export async function runAgent(settings: AgentSettings): Promise<Agent> {
+export async function runAgent(configFile: string): Promise<Agent> {
+  const settings = readSettings(configFile);
   const log = pino({ level: settings.log_level, base: { amphora: settings.amphora_id } });
   mkdirSync(settings.state_dir, { recursive: true, mode: 0o755 });
   mkdirSync(settings.run_dir, { recursive: true, mode: 0o700 });
@@ -70,6 +73,13 @@ export async function runAgent(settings: AgentSettings): Promise<Agent> {
   if (settings.topology === 'ACTIVE_STANDBY') await health.start();
   await keepalived.resume();
 
+  const heartbeats = new Heartbeats({
+    amphoraId: settings.amphora_id,
+    start: await countStart(settings.state_dir),
+    observe: observeAmphora({ haproxies, keepalived, deltas: new Deltas(settings.run_dir) }),
+    log,
+  });
+
   const routes: Route[] = [
     ['GET', '/', (context) => context.json({ api_version: '1.0' })],
     ['GET', '/1.0/info', async (context) => context.json(await versions.info())],
@@ -91,14 +101,14 @@ export async function runAgent(settings: AgentSettings): Promise<Agent> {
     ...securityGroupRoutes(firewall, interfaces, namespace),
     ...haproxyRoutes(haproxies, certificates, interfaces),
     ...keepalivedRoutes(keepalived),
-    ...certificateRoutes(certificates, haproxies, settings.server_cert, (pem) => server.setCertificate(pem)),
+    ...certificateRoutes(certificates, haproxies),
+    ...ownCertificateRoutes(settings, (pem) => server.setCertificate(pem)),
+    ...configRoutes({
+      path: configFile,
+      amphoraId: settings.amphora_id,
+      apply: ({ heartbeat }) => heartbeats.configure(heartbeat),
+    }),
   ];
-  const heartbeats = new Heartbeats({
-    amphoraId: settings.amphora_id,
-    start: await countStart(settings.state_dir),
-    observe: observeAmphora({ haproxies, keepalived, deltas: new Deltas(settings.run_dir) }),
-    log,
-  });
   const server = await serve(createApp({ fence, log, routes }), settings, log);
   heartbeats.configure(settings.heartbeat);
   log.info({ address: settings.bind_address, port: server.port }, 'agent ready');
@@ -118,7 +128,7 @@ export async function runAgent(settings: AgentSettings): Promise<Agent> {
 if (import.meta.main) {
   const { values } = parseArgs({ options: { config: { type: 'string' } } });
   if (!values.config) throw new Error('usage: node agent/main.ts --config FILE');
-  const agent = await runAgent(readSettings(values.config));
+  const agent = await runAgent(values.config);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => void agent.close().then(() => process.exit(0)));
   }

@@ -20,18 +20,23 @@ export interface AgentServer {
 
 /**
  * Serve the application over mutual TLS. A connection lives only when its client certificate is signed by the
- * client CA, and is answered only when it carries the controller's name.
+ * client CA, and is answered only when it carries the controller's name, where one is set.
  */
 export async function serve(
   app: Hono,
   settings: Pick<
     AgentSettings,
-    'bind_address' | 'bind_port' | 'server_cert' | 'client_ca' | 'controller_name'
+    'bind_address' | 'bind_port' | 'server_cert' | 'client_ca' | 'controller_name' | 'tls_min_version'
   >,
   log: Logger,
 ): Promise<AgentServer> {
   const ca = readFileSync(settings.client_ca);
-  const secure = (pem: string | Buffer) => ({ cert: pem, key: pem, ca, minVersion: 'TLSv1.2' as const });
+  const secure = (pem: string | Buffer) => ({
+    cert: pem,
+    key: pem,
+    ca,
+    minVersion: settings.tls_min_version,
+  });
   const listener = getRequestListener(app.fetch);
   const server: Server = createServer(
     { ...secure(readFileSync(settings.server_cert)), requestCert: true, rejectUnauthorized: true },
@@ -70,7 +75,8 @@ export async function serve(
   };
 }
 
-function isController(socket: TLSSocket, name: string): boolean {
+function isController(socket: TLSSocket, name: string | null): boolean {
+  if (name === null) return true;
   const certificate = socket.getPeerX509Certificate();
   return (
     certificate instanceof X509Certificate && certificate.checkHost(name, { wildcards: false }) !== undefined

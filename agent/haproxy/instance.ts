@@ -6,8 +6,8 @@ import { CommandError } from '../command.ts';
 import { AgentError } from '../errors.ts';
 import { readOptional, writeAtomically } from '../files.ts';
 import type { Namespace } from '../namespace.ts';
-import { Daemon } from '../processes/daemon.ts';
 import { poll } from '../processes/poll.ts';
+import { type Program, supervised } from '../processes/program.ts';
 import { Serial } from '../serial.ts';
 import type { AgentSettings } from '../settings.ts';
 import { MasterSocket } from './master-socket.ts';
@@ -16,7 +16,7 @@ import { healthOnly, NO_SERVER_STATE } from './server-state.ts';
 
 export interface HaproxyParts {
   namespace: Namespace;
-  settings: Pick<AgentSettings, 'amphora_id' | 'state_dir' | 'run_dir' | 'haproxy_path'>;
+  settings: Pick<AgentSettings, 'amphora_id' | 'state_dir' | 'run_dir' | 'haproxy_path' | 'supervision'>;
   log: Logger;
 }
 
@@ -41,7 +41,7 @@ export class HaproxyInstance {
   readonly #directory: string;
   readonly #config: string;
   readonly #running: string;
-  readonly #daemon: Daemon;
+  readonly #daemon: Program;
   readonly #master: MasterSocket;
   readonly #serial = new Serial();
   readonly #statsSocket: string;
@@ -63,17 +63,20 @@ export class HaproxyInstance {
     this.#statsSocket = join(settings.state_dir, `${loadBalancerId}.sock`);
     const masterSocket = join(settings.run_dir, `haproxy-${loadBalancerId}.master`);
     this.#master = new MasterSocket(masterSocket);
-    this.#daemon = new Daemon({
-      name: `haproxy-${loadBalancerId}`,
-      // -db keeps the master in the foreground although the configuration says `daemon`.
-      command: namespace.enter(settings.haproxy_path, [
-        ...['-W', '-db', '-S', masterSocket],
-        ...this.#arguments(this.#config),
-      ]),
-      pidFile: join(settings.run_dir, `haproxy-${loadBalancerId}.pid`),
-      logFile: join(settings.run_dir, `haproxy-${loadBalancerId}.log`),
-      log,
-    });
+    this.#daemon = supervised(
+      {
+        name: `haproxy-${loadBalancerId}`,
+        // -db keeps the master in the foreground although the configuration says `daemon`.
+        command: namespace.enter(settings.haproxy_path, [
+          ...['-W', '-db', '-S', masterSocket],
+          ...this.#arguments(this.#config),
+        ]),
+        pidFile: join(settings.run_dir, `haproxy-${loadBalancerId}.pid`),
+        logFile: join(settings.run_dir, `haproxy-${loadBalancerId}.log`),
+        log,
+      },
+      settings,
+    );
   }
 
   get running(): boolean {

@@ -5,13 +5,13 @@ import { CommandError } from '../command.ts';
 import { AgentError } from '../errors.ts';
 import { readOptional, writeAtomically } from '../files.ts';
 import type { Namespace } from '../namespace.ts';
-import { Daemon } from '../processes/daemon.ts';
+import { type Program, supervised } from '../processes/program.ts';
 import { Serial } from '../serial.ts';
 import type { AgentSettings } from '../settings.ts';
 
 interface KeepalivedParts {
   namespace: Namespace;
-  settings: Pick<AgentSettings, 'state_dir' | 'run_dir' | 'keepalived_path'>;
+  settings: Pick<AgentSettings, 'state_dir' | 'run_dir' | 'keepalived_path' | 'supervision'>;
   log: Logger;
 }
 
@@ -22,7 +22,7 @@ export class Keepalived {
   readonly #config: string;
   readonly #parentPid: string;
   readonly #vrrpPid: string;
-  readonly #daemon: Daemon;
+  readonly #daemon: Program;
   readonly #serial = new Serial();
   /** What the running process read last; unknown when an earlier agent started it. */
   #inForce: { config: string | undefined; pid: number | undefined } | undefined;
@@ -34,17 +34,20 @@ export class Keepalived {
     this.#config = join(this.#directory, 'octavia-keepalived.conf');
     this.#parentPid = join(settings.run_dir, 'keepalived-vrrp.parent');
     this.#vrrpPid = join(settings.run_dir, 'keepalived-vrrp.child');
-    this.#daemon = new Daemon({
-      name: 'keepalived',
-      command: namespace.enter(settings.keepalived_path, [
-        ...['--dont-fork', '--log-console', '--vrrp', `--use-file=${this.#config}`],
-        `--pid=${this.#parentPid}`,
-        `--vrrp_pid=${this.#vrrpPid}`,
-      ]),
-      pidFile: join(settings.run_dir, 'keepalived.pid'),
-      logFile: join(settings.run_dir, 'keepalived.log'),
-      log,
-    });
+    this.#daemon = supervised(
+      {
+        name: 'octavia-keepalived',
+        command: namespace.enter(settings.keepalived_path, [
+          ...['--dont-fork', '--log-console', '--vrrp', `--use-file=${this.#config}`],
+          `--pid=${this.#parentPid}`,
+          `--vrrp_pid=${this.#vrrpPid}`,
+        ]),
+        pidFile: join(settings.run_dir, 'keepalived.pid'),
+        logFile: join(settings.run_dir, 'keepalived.log'),
+        log,
+      },
+      settings,
+    );
   }
 
   /** Find the keepalived that an earlier agent started, or start it when it is configured (after a boot). */

@@ -1,26 +1,11 @@
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
-import { open, rm, stat } from 'node:fs/promises';
-import type { Logger } from 'pino';
+import { closeSync, openSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { readOptional, writeAtomically } from '../files.ts';
+import { identify, isAlive, type ProcessIdentity } from './identity.ts';
+import { outputSince, outputSize } from './output.ts';
 import { poll } from './poll.ts';
-
-export interface DaemonOptions {
-  name: string;
-  /** Program and arguments; it must stay in the foreground and keep its process id. */
-  command: [string, string[]];
-  /** Where the process is noted, so that the next agent finds it. */
-  pidFile: string;
-  /** Receives standard output and error. A file, because it has to outlive the agent; emptied at each start. */
-  logFile: string;
-  log: Logger;
-}
-
-/** A process by its id and start time (clock ticks since boot), which together are never used twice. */
-interface ProcessIdentity {
-  pid: number;
-  startTime: string;
-}
+import type { Program, ProgramOptions } from './program.ts';
 
 const START_DEADLINE_MS = 10_000;
 const STOP_DEADLINE_MS = 5_000;
@@ -34,15 +19,15 @@ const SOUND_MS = 60_000;
  * A long-running program that outlives the agent: started in its own session, found again by the next agent, and
  * started anew when it dies, with growing pauses while it keeps dying.
  */
-export class Daemon {
-  readonly #options: DaemonOptions;
+export class Daemon implements Program {
+  readonly #options: ProgramOptions;
   #process: ProcessIdentity | undefined;
   #wanted = false;
   #backoff = BACKOFF_MS.first;
   #spawnedAt = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: DaemonOptions) {
+  constructor(options: ProgramOptions) {
     this.#options = options;
   }
 
@@ -124,20 +109,12 @@ export class Daemon {
     clearTimeout(this.#timer);
   }
 
-  /** Size of the log in bytes, to read from later. */
-  async outputSize(): Promise<number> {
-    return (await stat(this.#options.logFile)).size;
+  outputSize(): Promise<number> {
+    return outputSize(this.#options.logFile);
   }
 
-  /** What it wrote since the log had that size; at most 16 kB of it. */
-  async outputSince(size: number): Promise<string> {
-    const file = await open(this.#options.logFile);
-    try {
-      const { bytesRead, buffer } = await file.read({ buffer: Buffer.alloc(16_384), position: size });
-      return buffer.toString('utf8', 0, bytesRead).trim();
-    } finally {
-      await file.close();
-    }
+  outputSince(size: number): Promise<string> {
+    return outputSince(this.#options.logFile, size);
   }
 
   async #spawn(): Promise<void> {
@@ -189,25 +166,5 @@ export class Daemon {
       });
     }, this.#backoff).unref();
     this.#backoff = Math.min(this.#backoff * 2, BACKOFF_MS.most);
-  }
-}
-
-function identify(pid: number): ProcessIdentity {
-  return { pid, startTime: startTimeOf(pid) ?? 'ended' };
-}
-
-function isAlive({ pid, startTime }: ProcessIdentity): boolean {
-  return startTimeOf(pid) === startTime;
-}
-
-/** Field 22 of /proc/PID/stat (man proc); undefined for a process that ended, zombies included. */
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The second field, the name in parentheses, may itself hold spaces and parentheses.
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
-  } catch {
-    return undefined;
   }
 }

@@ -1,7 +1,7 @@
 import type { Context } from 'hono';
 import { z } from 'zod';
 import type { Route } from '../app.ts';
-import { type Certificates, writeServerCertificate } from '../certificates.ts';
+import type { Certificates } from '../certificates.ts';
 import { AgentError, parseRequest } from '../errors.ts';
 import type { Haproxies } from '../haproxy/haproxies.ts';
 import { md5, OK, setEtag } from './body.ts';
@@ -13,13 +13,8 @@ const Path = z.object({
 const DIRECTORY = '/1.0/loadbalancer/:id/certificates';
 const PATH = `${DIRECTORY}/:file`;
 
-/** Certificates of listeners, and the agent's own (contract D2). */
-export function certificateRoutes(
-  certificates: Certificates,
-  haproxies: Pick<Haproxies, 'of'>,
-  serverCertificate: string,
-  useServerCertificate: (pem: string) => void,
-): Route[] {
+/** Certificates of listeners (contract D2). */
+export function certificateRoutes(certificates: Certificates, haproxies: Pick<Haproxies, 'of'>): Route[] {
   const target = (context: Context) => parseRequest(Path, context.req.param());
   return [
     [
@@ -60,16 +55,6 @@ export function certificateRoutes(
         const { id, file } = target(context);
         await certificates.delete(id, file);
         return context.json(OK);
-      },
-    ],
-    [
-      'PUT',
-      '/1.0/certificate',
-      async (context) => {
-        const pem = await context.req.text();
-        await writeServerCertificate(serverCertificate, pem);
-        useServerCertificate(pem);
-        return context.json(OK, 202);
       },
     ],
   ];
