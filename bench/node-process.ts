@@ -69,6 +69,7 @@ async function run({ servers, name, effects, leaseMs }: NodeProcessOptions): Pro
     sweepMs: config.sweep_seconds * 1000,
     cacheSize: config.actor_cache,
     effectConcurrency: config.effect_concurrency,
+    providerConcurrency: config.provider_concurrency,
   };
   const node = new Node(
     {

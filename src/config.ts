@@ -200,6 +200,11 @@ export const settings = {
     16,
     'Effects at once per node. More only makes the host start more amphorae at the same time.',
   ),
+  provider_concurrency: setting(
+    Count.min(1),
+    64,
+    'Effects at once that make or remove servers and ports, on all nodes together: what a cloud bears besides its users.',
+  ),
   effect_attempts: setting(
     Count.min(1),
     5,

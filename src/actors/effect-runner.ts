@@ -27,13 +27,16 @@ export class EffectRunner {
   readonly #effects: Effects;
   readonly #clock: Clock;
   readonly #slots: Slots;
+  readonly #providerSlots: Slots;
   readonly #runs = new Map<string, Run>();
   readonly #lastOfActor = new Map<string, Promise<void>>();
 
-  constructor(effects: Effects, clock: Clock, concurrency: number) {
+  /** @param concurrency how many effects run at once, and how many of them may call a provider. */
+  constructor(effects: Effects, clock: Clock, concurrency: { node: number; provider: number }) {
     this.#effects = effects;
     this.#clock = clock;
-    this.#slots = new Slots(concurrency);
+    this.#slots = new Slots(concurrency.node);
+    this.#providerSlots = new Slots(concurrency.provider);
   }
 
   /**
@@ -72,6 +75,11 @@ export class EffectRunner {
     settled.then(() => {
       if (this.#lastOfActor.get(actor.id) === settled) this.#lastOfActor.delete(actor.id);
     });
+  }
+
+  /** How many effects may call a provider at once from now on. */
+  limitProviderCalls(concurrency: number): void {
+    this.#providerSlots.resize(concurrency);
   }
 
   /** Cancel an effect, whatever started it. */
@@ -116,10 +124,12 @@ export class EffectRunner {
     try {
       for (let attempt = 1; ; attempt++) {
         try {
-          const output = await this.#slots.use(() => {
-            signal.throwIfAborted();
-            return effect.run(input as never, { signal, epoch, requestId });
-          });
+          const run = () =>
+            this.#slots.use(() => {
+              signal.throwIfAborted();
+              return effect.run(input as never, { signal, epoch, requestId });
+            }, signal);
+          const output = await (effect.callsProvider ? this.#providerSlots.use(run, signal) : run());
           return { output: output ?? null };
         } catch (error) {
           const record = signal.aborted ? undefined : toErrorRecord(error);

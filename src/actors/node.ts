@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { AnyStateMachine } from 'xstate';
-import type { ActorKind } from '../machines/address.ts';
+import { type ActorKind, PARTITIONS } from '../machines/address.ts';
 import type { Effects } from '../machines/effects.ts';
 import { Actor, type ActorHost } from './actor.ts';
 import type { Bus, Envelope } from './bus.ts';
@@ -18,7 +18,10 @@ export interface NodeOptions {
   leaseMs: number;
   sweepMs: number;
   cacheSize: number;
+  /** Effects at once on this node. */
   effectConcurrency: number;
+  /** Effects at once that call a provider, on all nodes together. */
+  providerConcurrency: number;
 }
 
 export interface NodeParts {
@@ -57,7 +60,10 @@ export class Node implements ActorHost {
     this.store = parts.store;
     this.#parts = parts;
     this.#options = options;
-    this.#effects = new EffectRunner(parts.effects, parts.clock, options.effectConcurrency);
+    this.#effects = new EffectRunner(parts.effects, parts.clock, {
+      node: options.effectConcurrency,
+      provider: 1,
+    });
     this.#timers = new Timers(parts.clock, (timer) => this.#actor(timer, timer.partition)?.timerFired(timer));
     this.#leases = new Leases(
       parts.store,
@@ -211,11 +217,21 @@ export class Node implements ActorHost {
     });
   }
 
+  /**
+   * A node's part of the cloud-wide limit is that of its partitions: no two nodes hold one at the same time, so together they
+   * keep the limit without asking each other. With more nodes than the limit, each may still make one call at a time.
+   */
+  #shareProviderCalls(): void {
+    const share = (this.#options.providerConcurrency * this.#subscriptions.size) / PARTITIONS;
+    this.#effects.limitProviderCalls(Math.max(1, Math.floor(share)));
+  }
+
   #gained(partition: number, epoch: number): void {
     this.#subscriptions.set(
       partition,
       this.#parts.bus.subscribe(partition, (envelope) => this.#receive(envelope)),
     );
+    this.#shareProviderCalls();
     this.#resume(partition, epoch).catch((error) => {
       // Without its effects a partition is stuck: give the lease back, and try again with the next one.
       this.#parts.log.error({ partition, err: error }, 'partition could not be resumed');
@@ -242,6 +258,7 @@ export class Node implements ActorHost {
   async #lost(partition: number): Promise<void> {
     this.#subscriptions.get(partition)?.();
     this.#subscriptions.delete(partition);
+    this.#shareProviderCalls();
     const mine = [...this.#actors].filter(([, actor]) => actor.partition === partition);
     for (const [key] of mine) this.#actors.delete(key);
     // Also those of actors that have been passivated meanwhile.

@@ -28,13 +28,13 @@ export function createEffects(dependencies: EffectDependencies): Effects {
     maxBackoffMs: 250,
   };
   return {
-    allocateVip: { run: allocateVip(dependencies), retry: provider },
-    releaseVip: { run: releaseVip(dependencies), retry: provider },
-    placeServer: { run: placeServer(dependencies), retry: provider },
+    allocateVip: { run: allocateVip(dependencies), retry: provider, callsProvider: true },
+    releaseVip: { run: releaseVip(dependencies), retry: provider, callsProvider: true },
+    placeServer: { run: placeServer(dependencies), retry: provider, callsProvider: true },
     awaitAgent: { run: awaitAgent(dependencies), retry: boot },
-    plugPorts: { run: plugPorts(dependencies), retry: agent },
+    plugPorts: { run: plugPorts(dependencies), retry: agent, callsProvider: true },
     pushConfig: { run: pushConfig(dependencies), retry: agent },
     pushFirewall: { run: pushFirewall(dependencies), retry: agent },
-    releaseAmphora: { run: releaseAmphora(dependencies), retry: provider },
+    releaseAmphora: { run: releaseAmphora(dependencies), retry: provider, callsProvider: true },
   };
 }

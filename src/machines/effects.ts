@@ -47,6 +47,8 @@ export type EffectOutput<N extends EffectName> = EffectTypes[N]['output'];
 export interface Effect {
   run(input: never, context: EffectContext): Promise<unknown>;
   retry: RetryPolicy;
+  /** It makes or removes things at a provider: so many at once in the whole cloud, and no more. */
+  callsProvider?: boolean;
 }
 
 export type Effects = Record<EffectName, Effect>;

@@ -205,6 +205,32 @@ test('two nodes share the partitions, and one that goes hands its share over', a
   await right.close();
 });
 
+test('all nodes together make no more calls to the provider at once than they may', async () => {
+  let running = 0;
+  let most = 0;
+  const counted = (effects: Effects): Effects => ({
+    ...effects,
+    placeServer: {
+      ...effects.placeServer,
+      run: async (input, context) => {
+        running += 1;
+        most = Math.max(most, running);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        running -= 1;
+        return effects.placeServer.run(input, context);
+      },
+    },
+  });
+  const options = { effects: counted, config: { provider_concurrency: 4 } };
+  const [one, two] = [await runtime.startNode('one', options), await runtime.startNode('two', options)];
+  await eventually(async () => (await partitionsOf('one')) === 32 && (await partitionsOf('two')) === 32);
+  const ids = await Promise.all(Array.from({ length: 24 }, () => runtime.createLoadBalancer()));
+  for (const id of ids) assert.is(await runtime.waitFor(id, settled), 'ACTIVE');
+  assert.is(most, 4);
+  await one.close();
+  await two.close();
+});
+
 test('a message for an actor that does not exist is set aside, not tried for ever', async () => {
   const node = await runtime.startNode('undertaker');
   const id = randomUUID();

@@ -178,7 +178,14 @@ export class Cluster {
         effects: organs.effects,
         log: this.#parts.log(process),
       },
-      { node: name, leaseMs: LEASE_MS, sweepMs: 1_000, cacheSize: 3, effectConcurrency: 4 },
+      {
+        node: name,
+        leaseMs: LEASE_MS,
+        sweepMs: 1_000,
+        cacheSize: 3,
+        effectConcurrency: 4,
+        providerConcurrency: 6,
+      },
     );
     tell(`${name} starts`);
     const limiter = new FailoverLimiter(

@@ -126,14 +126,14 @@ export function simulatedEffects(parts: EffectParts): Effects {
     };
 
   return {
-    allocateVip: { run: troubled('allocateVip'), retry: provider },
-    releaseVip: { run: troubled('releaseVip'), retry: provider },
-    placeServer: { run: troubled('placeServer'), retry: provider },
+    allocateVip: { run: troubled('allocateVip'), retry: provider, callsProvider: true },
+    releaseVip: { run: troubled('releaseVip'), retry: provider, callsProvider: true },
+    placeServer: { run: troubled('placeServer'), retry: provider, callsProvider: true },
     awaitAgent: { run: troubled('awaitAgent'), retry: boot },
-    plugPorts: { run: troubled('plugPorts'), retry: agent },
+    plugPorts: { run: troubled('plugPorts'), retry: agent, callsProvider: true },
     pushConfig: { run: troubled('pushConfig'), retry: agent },
     pushFirewall: { run: troubled('pushFirewall'), retry: agent },
-    releaseAmphora: { run: troubled('releaseAmphora'), retry: provider },
+    releaseAmphora: { run: troubled('releaseAmphora'), retry: provider, callsProvider: true },
   };
 }
 

@@ -93,7 +93,10 @@ export async function startRuntime(): Promise<Runtime> {
           ),
           log,
         },
-        { node: name, leaseMs: 3_000, sweepMs: 200, cacheSize: 100, effectConcurrency: 8 },
+        {
+          ...{ node: name, leaseMs: 3_000, sweepMs: 200, cacheSize: 100, effectConcurrency: 8 },
+          providerConcurrency: config.provider_concurrency,
+        },
       );
       let closed: Promise<void> | undefined;
       const close = node.close.bind(node);

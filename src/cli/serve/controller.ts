@@ -91,6 +91,7 @@ export async function createController(
           sweepMs: config.sweep_seconds * 1000,
           cacheSize: config.actor_cache,
           effectConcurrency: config.effect_concurrency,
+          providerConcurrency: config.provider_concurrency,
         },
       );
       if (health) closers.push(() => health.close());
