@@ -8,6 +8,7 @@ import { NatsBus } from '../src/actors/nats-bus.ts';
 import { natsOptions } from '../src/actors/nats-url.ts';
 import { Node, type NodeOptions } from '../src/actors/node.ts';
 import { PostgresActorStore } from '../src/actors/postgres-store.ts';
+import { NODE_OPTIONS } from '../src/cli/up/own-command.ts';
 import { loadConfig } from '../src/config.ts';
 import { machinesWith } from '../src/machines/registry.ts';
 import { openDatabase } from '../src/store/database.ts';
@@ -34,7 +35,10 @@ const HOUR = 3_600_000;
 
 /** A node that runs actors, in a process of its own; resolves when it holds its partitions. It ends with us. */
 export async function startNodeProcess(options: NodeProcessOptions): Promise<NodeProcess> {
-  const child = fork(import.meta.filename, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const child = fork(import.meta.filename, {
+    execArgv: NODE_OPTIONS,
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
   const { databaseUrl, natsUrl } = options.servers;
   child.send({ ...options, servers: { databaseUrl, natsUrl } });
   const [message] = await Promise.race([once(child, 'message'), once(child, 'exit')]);

@@ -9,6 +9,7 @@ import { migrate } from '../store/migrator.ts';
 import type { Command } from './command.ts';
 import { removeNamespaces } from './demo/remains.ts';
 import { type DataDirectoryLock, holderOf, lockDataDirectory } from './up/data-directory.ts';
+import { CODE_CACHE } from './up/own-command.ts';
 import { recordedSettings, SETTINGS_FILE } from './up/recorded-settings.ts';
 import { privatePostgres } from './up/supervisor.ts';
 import { waitFor } from './up/wait.ts';
@@ -17,7 +18,7 @@ import { waitFor } from './up/wait.ts';
 const STOP_SECONDS = 90;
 
 /** What Amphorae writes into its data directory; anything else there is not ours to remove. */
-const OUR_ENTRIES = ['postgres', 'nats', 'logs', 'controllers', 'ca', 'demo.json', SETTINGS_FILE];
+const OUR_ENTRIES = ['postgres', 'nats', 'logs', 'controllers', 'ca', CODE_CACHE, 'demo.json', SETTINGS_FILE];
 
 export const command: Command = {
   description:

@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Config, programEnvironment, toEnvironment } from '../../config.ts';
+import type { Config } from '../../config.ts';
 import { type Child, type ChildSpec, type DeathSignal, startChild, whenReady } from './child.ts';
+import { ownCommand } from './own-command.ts';
 
 /** Run `amphorae up` as a process of its own. Resolves with the URL of its API once it is ready. */
 export async function startUp(
@@ -12,8 +13,7 @@ export async function startUp(
   const log = join(config.data_dir, 'logs', 'up.log');
   const spec: ChildSpec = {
     name: 'amphorae up',
-    command: [process.execPath, join(import.meta.dirname, '..', 'main.ts'), 'up'],
-    env: { ...programEnvironment(), ...toEnvironment(config) },
+    ...ownCommand('up', config),
     log,
     deathSignal,
   };

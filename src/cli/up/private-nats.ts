@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { connect } from 'nats';
-import { natsOptions } from '../../actors/nats-url.ts';
 import { TerminalError } from '../../model/errors.ts';
 import { isTooOld, OLDEST_NATS } from '../nats-version.ts';
 import { type Child, type ChildSpec, startChild, whenReady } from './child.ts';
@@ -56,8 +56,7 @@ export class PrivateNats implements Service {
     const portsFile = join(run, `nats-server_${child.pid}.ports`);
     await whenReady(child, spec, 20, async () => {
       this.#port = await readPort(portsFile);
-      const connection = await connect({ ...natsOptions(this.url), timeout: 2_000, reconnect: false });
-      await connection.close();
+      await greeting(this.#port);
       return true;
     });
     return child;
@@ -74,6 +73,16 @@ export class PrivateNats implements Service {
       `jetstream { store_dir: ${JSON.stringify(join(this.#options.directory, 'jetstream'))} }`,
       '',
     ].join('\n');
+  }
+}
+
+/** Resolves when a server speaks first, as nats-server does once it takes clients. */
+async function greeting(port: number): Promise<void> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'data', { signal: AbortSignal.timeout(2_000) });
+  } finally {
+    socket.destroy();
   }
 }
 

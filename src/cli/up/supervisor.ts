@@ -1,15 +1,19 @@
+import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { type ClientRequest, get } from 'node:http';
 import { join } from 'node:path';
-import { request } from 'undici';
-import { type Config, programEnvironment, toEnvironment } from '../../config.ts';
-import { openDatabase } from '../../store/database.ts';
-import { migrate } from '../../store/migrator.ts';
+import { promisify } from 'node:util';
+import { type Config, programEnvironment } from '../../config.ts';
+import { TerminalError } from '../../model/errors.ts';
 import { freeAddress, urlOf } from './address.ts';
-import { type ChildSpec, startChild, whenReady } from './child.ts';
+import { type ChildSpec, dyingWithUs, startChild, whenReady } from './child.ts';
 import { keepRunning, type Service } from './keep-running.ts';
+import { ownCommand } from './own-command.ts';
 import { endPredecessors } from './predecessor.ts';
 import { PrivateNats } from './private-nats.ts';
 import { PrivatePostgres } from './private-postgres.ts';
+
+const run = promisify(execFile);
 
 /** Connections besides those of the controllers: migrations, and an operator's psql. */
 const SPARE_CONNECTIONS = 10;
@@ -62,7 +66,7 @@ export async function supervise(config: Config, { say, signal }: SupervisorOptio
       nats_url = nats.url;
     }
     signal.throwIfAborted();
-    for (const name of await applyMigrations(database_url)) say(`migration ${name} applied`);
+    for (const name of await applyMigrations({ ...config, database_url })) say(`migration ${name} applied`);
 
     const shared = { ...config, listen, database_url, nats_url };
     const stopControllers: (() => Promise<void>)[] = [];
@@ -96,9 +100,23 @@ function privateNats(config: Config): PrivateNats {
   });
 }
 
-async function applyMigrations(url: string): Promise<string[]> {
-  const { db, close } = openDatabase(url, { maxConnections: 1, applicationName: 'amphorae-migrate' });
-  return migrate(db).finally(close);
+/** In a process of its own: this one lives on, and has no other use for a database client. */
+async function applyMigrations(config: Config): Promise<string[]> {
+  const { command, env } = ownCommand('migrate', config);
+  const [program, ...args] = [...dyingWithUs('KILL'), ...command];
+  try {
+    const { stdout } = await run(program as string, args, { env });
+    return [...stdout.matchAll(/^applied (.+)$/gm)].map(([, name = '']) => name);
+  } catch (cause) {
+    const { stderr } = cause as { stderr: string };
+    throw new TerminalError(
+      'not_migrated',
+      `the database could not be brought up to date: ${stderr.trim()}`,
+      {
+        cause,
+      },
+    );
+  }
 }
 
 /** Working directory of our controllers and of nothing else, by which a successor knows them. */
@@ -112,9 +130,7 @@ function controller(config: Config, number: number): Service {
   const roles = number === 1 ? ['api', 'controller'] : ['controller'];
   const spec: ChildSpec = {
     name: `controller ${name}`,
-    command: [process.execPath, join(import.meta.dirname, '..', 'main.ts'), 'serve'],
-    // Not as arguments: the URLs hold passwords, and everyone may read a process's arguments.
-    env: { ...programEnvironment(), ...toEnvironment({ ...config, node_id: name, roles }) },
+    ...ownCommand('serve', { ...config, node_id: name, roles }),
     cwd: controllerDirectory(config),
     log: join(config.data_dir, 'logs', `${name}.log`),
     deathSignal: 'KILL',
@@ -131,8 +147,15 @@ function controller(config: Config, number: number): Service {
 }
 
 /** true once the API answers; undefined while it answers that it cannot. Rejects when nothing listens. */
-async function answers(url: string): Promise<true | undefined> {
-  const { statusCode, body } = await request(url, { headersTimeout: 2_000, bodyTimeout: 2_000 });
-  await body.dump();
-  return statusCode < 500 ? true : undefined;
+function answers(url: string): Promise<true | undefined> {
+  return new Promise((resolve, reject) => {
+    get(url, { timeout: 2_000, agent: false }, (response) => {
+      response.resume();
+      resolve((response.statusCode ?? 500) < 500 ? true : undefined);
+    })
+      .on('timeout', function (this: ClientRequest) {
+        this.destroy(new Error(`${url} does not answer`));
+      })
+      .on('error', reject);
+  });
 }
