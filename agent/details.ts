@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { AmphoraDetails, VrrpState } from '../src/amphora-api/info.ts';
 import { readOptional } from './files.ts';
 import type { Haproxies } from './haproxy/haproxies.ts';
+import type { Lvs } from './lvs/lvs.ts';
 import type { Namespace } from './namespace.ts';
 import type { AgentSettings } from './settings.ts';
 import type { Versions } from './versions.ts';
@@ -13,6 +14,7 @@ interface DetailsParts {
   namespace: Namespace;
   versions: Versions;
   haproxies: Haproxies;
+  lvs: Pick<Lvs, 'listeners' | 'runningCount'>;
   vrrpState(): Promise<VrrpState | null>;
 }
 
@@ -29,12 +31,13 @@ export async function readDetails({
   namespace,
   versions,
   haproxies,
+  lvs,
   vrrpState,
 }: DetailsParts): Promise<AmphoraDetails> {
   const [info, links, listeners, cpu, memory, disk, tuned, state] = await Promise.all([
     versions.info(),
     namespace.query(['-statistics', 'link', 'show']),
-    haproxies.listeners(),
+    Promise.all([haproxies.listeners(), lvs.listeners()]),
     readFile('/proc/stat', 'utf8'),
     readFile('/proc/meminfo', 'utf8'),
     statfs(settings.state_dir),
@@ -52,7 +55,7 @@ export async function readDetails({
     ),
     active: true,
     haproxy_count: haproxies.runningCount,
-    lvs_listener_process_count: 0,
+    lvs_listener_process_count: lvs.runningCount,
     cpu_count: availableParallelism(),
     cpu: parseCpu(cpu),
     memory: parseMemory(memory),
@@ -62,7 +65,7 @@ export async function readDetails({
     topology: settings.topology,
     topology_status: 'OK',
     vrrp_state: state,
-    listeners: listeners.map(({ uuid }) => uuid),
+    listeners: listeners.flat().map(({ uuid }) => uuid),
     packages: {},
   };
 }

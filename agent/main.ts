@@ -17,6 +17,8 @@ import { KernelInterfaces } from './interfaces/kernel.ts';
 import { Health } from './keepalived/health.ts';
 import { Keepalived } from './keepalived/keepalived.ts';
 import { vrrpState } from './keepalived/state.ts';
+import { Ipvs } from './lvs/ipvs.ts';
+import { Lvs } from './lvs/lvs.ts';
 import { Namespace } from './namespace.ts';
 import { Firewall } from './nftables/firewall.ts';
 import { certificateRoutes } from './routes/certificates.ts';
@@ -24,6 +26,7 @@ import { configRoutes } from './routes/config.ts';
 import { haproxyRoutes } from './routes/haproxy.ts';
 import { interfaceRoutes } from './routes/interfaces.ts';
 import { keepalivedRoutes } from './routes/keepalived.ts';
+import { lvsRoutes } from './routes/listeners-udp.ts';
 import { ownCertificateRoutes } from './routes/own-certificate.ts';
 import { securityGroupRoutes } from './routes/security-group.ts';
 import { serve } from './server.ts';
@@ -61,15 +64,16 @@ export async function runAgent(configFile: string): Promise<Agent> {
   await namespace.open();
   await interfaces.restore();
   const haproxies = new Haproxies({ namespace, settings, log });
+  const lvs = new Lvs({ namespace, settings, ipvs: new Ipvs(namespace), log });
   const keepalived = new Keepalived({ namespace, settings, log });
   const certificates = new Certificates(settings.run_dir, settings.state_dir);
   const health = new Health({
     path: join(settings.state_dir, 'vrrp/health'),
-    serves: () => haproxies.serve(),
+    serves: async () => (await haproxies.serve()) && (await lvs.serve()),
     log,
   });
   await installPingCheck(settings.state_dir);
-  await haproxies.resume();
+  await Promise.all([haproxies.resume(), lvs.resume()]);
   if (settings.topology === 'ACTIVE_STANDBY') await health.start();
   await keepalived.resume();
 
@@ -93,12 +97,14 @@ export async function runAgent(configFile: string): Promise<Agent> {
             namespace,
             versions,
             haproxies,
+            lvs,
             vrrpState: () => vrrpState({ keepalived, interfaces, health }),
           }),
         ),
     ],
     ...interfaceRoutes(interfaces),
     ...securityGroupRoutes(firewall, interfaces, namespace),
+    ...lvsRoutes(lvs, haproxies, interfaces),
     ...haproxyRoutes(haproxies, certificates, interfaces),
     ...keepalivedRoutes(keepalived),
     ...certificateRoutes(certificates, haproxies),
@@ -120,6 +126,7 @@ export async function runAgent(configFile: string): Promise<Agent> {
       firewall.release();
       await heartbeats.close();
       haproxies.release();
+      lvs.release();
       keepalived.release();
     },
   };

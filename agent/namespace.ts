@@ -22,18 +22,19 @@ export class Namespace {
   async create(): Promise<void> {
     const made = !existsSync(`/run/netns/${this.name}`);
     if (made) await run(this.#settings.ip_path, ['netns', 'add', this.name]);
-    await this.#configure(KERNEL_SETTINGS);
-    if (made) await this.#configure(SILENT);
+    await this.configure(KERNEL_SETTINGS);
+    if (made) await this.configure(SILENT);
   }
 
   /** Answer neighbours from now on, and announce addresses to them. */
   async speak(): Promise<void> {
     if (this.#speaking) return;
-    await this.#configure(SPEAKING);
+    await this.configure(SPEAKING);
     this.#speaking = true;
   }
 
-  async #configure(settings: Record<string, string[]>): Promise<void> {
+  /** Write kernel settings in the namespace: value -> files. */
+  async configure(settings: Record<string, string[]>): Promise<void> {
     await Promise.all(
       Object.entries(settings).map(([value, paths]) => this.run('/usr/bin/tee', paths, value)),
     );

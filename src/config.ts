@@ -405,6 +405,11 @@ export const settings = {
     'Ids of the security groups of management ports; they have to let the controllers reach port 9443.',
   ),
   openstack_zone: setting(z.string(), '', "Nova's availability zone; empty: any."),
+  openstack_lvs: setting(
+    Flag,
+    true,
+    'Whether the kernel of the amphora image has IPVS, as that of agent/image/build has; without it, UDP and SCTP listeners are refused.',
+  ),
   openstack_key_name: setting(z.string(), '', 'Key pair for logging in to amphorae; empty: none.'),
 
   // The noop provider, for trying out failure.

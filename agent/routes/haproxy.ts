@@ -69,6 +69,5 @@ export function haproxyRoutes(
         return context.json(OK);
       },
     ],
-    ['GET', '/1.0/listeners', async (context) => context.json(await haproxies.listeners())],
   ];
 }

@@ -45,6 +45,15 @@ export interface AgentClient {
   deleteCertificate(target: AgentTarget, loadBalancerId: string, file: string): Promise<void>;
   /** Replace the whole firewall in one transaction. */
   setSecurityGroup(target: AgentTarget, body: SecurityGroup): Promise<void>;
+  /** Store keepalived's configuration of a UDP or SCTP listener; what runs is untouched until `reloadLvs`. */
+  uploadLvs(target: AgentTarget, listenerId: string, config: string): Promise<void>;
+  /**
+   * Start the listener with the stored configuration, or bring it in force where it runs. Where the kernel of the amphora
+   * has no IPVS, the agent says so.
+   */
+  reloadLvs(target: AgentTarget, listenerId: string): Promise<void>;
+  /** Stop the listener and remove its configuration; success when there is none. */
+  deleteLvs(target: AgentTarget, listenerId: string): Promise<void>;
   uploadKeepalived(target: AgentTarget, config: string): Promise<void>;
   reloadKeepalived(target: AgentTarget): Promise<void>;
   close(): Promise<void>;

@@ -120,6 +120,10 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
     deleteCertificate: (target, id, file) =>
       tell(target, { method: 'DELETE', path: `${certificatesOf(id)}/${file}`, also: 404 }),
     setSecurityGroup: (target, json) => tell(target, { method: 'POST', path: '/1.0/security-group', json }),
+    uploadLvs: (target, id, text) =>
+      tell(target, { method: 'PUT', path: `/1.0/listeners/${target.amphoraId}/${id}/udp_listener`, text }),
+    reloadLvs: (target, id) => tell(target, { method: 'PUT', path: `/1.0/loadbalancer/${id}/reload` }),
+    deleteLvs: (target, id) => tell(target, { method: 'DELETE', path: `/1.0/listeners/${id}`, also: 404 }),
     uploadKeepalived: (target, text) => tell(target, { method: 'PUT', path: '/1.0/vrrp/upload', text }),
     reloadKeepalived: (target) => tell(target, { method: 'PUT', path: '/1.0/vrrp/reload' }),
     async close() {

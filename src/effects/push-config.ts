@@ -9,6 +9,7 @@ import { renderCertificateLists, type TlsFiles } from '../render/tls-files.ts';
 import { noteUnreadableListeners } from '../store/unreadable-listeners.ts';
 import { agentOf, type EffectDependencies, requireAmphora } from './dependencies.ts';
 import { pushCertificates } from './push-certificates.ts';
+import { pushLvs } from './push-lvs.ts';
 import { readTlsMaterial } from './tls-material.ts';
 
 /**
@@ -25,6 +26,7 @@ export function pushConfig({ db, provider: { agent }, secrets }: EffectDependenc
     const { files, unreadable } = await readTlsMaterial(graph, secrets);
     const listeners = graph.listeners.filter(({ id }) => !unreadable.has(id));
     await pushHaproxy(agent, target, { ...graph, listeners }, amphora, files);
+    await pushLvs(agent, target, graph);
     const keepalived = renderKeepalived(graph, amphora);
     if (keepalived !== undefined) {
       await agent.uploadKeepalived(target, keepalived);

@@ -31,6 +31,7 @@ providerContract('openstack', async () => {
       zone: undefined,
       keyName: undefined,
       antiAffinityPolicy: 'anti-affinity',
+      lvs: true,
     },
   });
   const call = () => ({ signal: AbortSignal.timeout(120_000) });

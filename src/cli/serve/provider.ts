@@ -73,6 +73,7 @@ export function openstackOptions(config: Config, log: Logger): OpenstackOptions 
     zone: config.openstack_zone || undefined,
     keyName: config.openstack_key_name || undefined,
     antiAffinityPolicy: config.anti_affinity,
+    lvs: config.openstack_lvs,
     onCall: (call) => log.debug(call, 'openstack call'),
   };
 }

@@ -1,4 +1,4 @@
-import { access, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { AgentClient } from '../../amphora-api/client.ts';
 import type { Config } from '../../config.ts';
 import type { Db } from '../../store/database.ts';
@@ -6,6 +6,7 @@ import type { Provider } from '../provider.ts';
 import { classified } from './classify.ts';
 import { NetnsCompute } from './compute.ts';
 import { ip } from './ip.ts';
+import { hasIpvs } from './ipvs.ts';
 import { NetnsNetwork } from './network.ts';
 import { NetnsNetworks, type NetworkAdmin } from './networks.ts';
 import { Plugs } from './plugs.ts';
@@ -58,12 +59,4 @@ export function createNetnsProvider(options: {
     },
     close: () => agent.close(),
   };
-}
-
-/** The kernel is the host's. Without the module, or a kernel that can load it, there is no such file. */
-function hasIpvs(): Promise<boolean> {
-  return access('/proc/net/ip_vs').then(
-    () => true,
-    () => false,
-  );
 }

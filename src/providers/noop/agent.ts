@@ -16,6 +16,8 @@ export interface NoopAmphora {
   haproxy?: { hash: string; running?: string | undefined };
   /** MD5 of each file, by name. */
   certificates?: Map<string, string>;
+  /** SHA-256 of the uploaded configuration of each UDP and SCTP listener; `running` once it was started. */
+  lvs: Map<string, { hash: string; running: boolean }>;
   /** SHA-256 of the uploaded configuration; `running` once it was started. */
   keepalived?: { hash: string; running: boolean };
   securityGroup?: SecurityGroup;
@@ -119,6 +121,22 @@ export class NoopAgent implements AgentClient {
     this.#admit('setSecurityGroup', target).securityGroup = parse(SecurityGroup, body);
   }
 
+  async uploadLvs(target: AgentTarget, listenerId: string, config: string): Promise<void> {
+    const { lvs } = this.#admit('uploadLvs', target);
+    lvs.set(listenerId, { hash: sha256(config), running: lvs.get(listenerId)?.running ?? false });
+  }
+
+  async reloadLvs(target: AgentTarget, listenerId: string): Promise<void> {
+    const listener = this.#admit('reloadLvs', target).lvs.get(listenerId);
+    if (!listener)
+      throw new TerminalError('agent_refused', `listener ${listenerId} has no configuration yet`);
+    listener.running = true;
+  }
+
+  async deleteLvs(target: AgentTarget, listenerId: string): Promise<void> {
+    this.#admit('deleteLvs', target).lvs.delete(listenerId);
+  }
+
   async uploadKeepalived(target: AgentTarget, config: string): Promise<void> {
     const amphora = this.#admit('uploadKeepalived', target);
     amphora.keepalived = { hash: sha256(config), running: amphora.keepalived?.running ?? false };
@@ -134,7 +152,11 @@ export class NoopAgent implements AgentClient {
 
   #admit(verb: string, target: AgentTarget): NoopAmphora {
     this.#onRequest(verb, target);
-    const amphora = this.#amphorae.get(target.amphoraId) ?? { epoch: target.epoch, plugged: new Set() };
+    const amphora = this.#amphorae.get(target.amphoraId) ?? {
+      epoch: target.epoch,
+      plugged: new Set(),
+      lvs: new Map(),
+    };
     if (target.epoch < amphora.epoch) {
       throw new TerminalError(
         'stale_epoch',

@@ -18,6 +18,8 @@ export interface OpenstackOptions extends NovaOptions {
   imageOwner: string | undefined;
   /** `anti-affinity` or `soft-anti-affinity` */
   antiAffinityPolicy: string;
+  /** Whether the kernel of the amphora image has IPVS; the cloud cannot tell. */
+  lvs: boolean;
   /** Told of every call to a service. */
   onCall?: (call: ServiceCall) => void;
 }
@@ -65,9 +67,9 @@ export function createOpenstackProvider(parts: { options: OpenstackOptions; agen
       options,
     }),
     securityGroups: new OpenstackSecurityGroups(neutron),
+    lvs: async () => options.lvs,
     agent,
     // The image decides, and ours has it.
-    lvs: async () => true,
     async close() {
       await Promise.all([agent.close(), dispatcher.close()]);
     },
