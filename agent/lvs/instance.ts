@@ -5,14 +5,14 @@ import { CommandError } from '../command.ts';
 import { AgentError } from '../errors.ts';
 import { readOptional, writeAtomically } from '../files.ts';
 import type { Namespace } from '../namespace.ts';
-import { Daemon } from '../processes/daemon.ts';
+import { type Program, supervised } from '../processes/program.ts';
 import { Serial } from '../serial.ts';
 import type { AgentSettings } from '../settings.ts';
 import type { Ipvs } from './ipvs.ts';
 
 export interface LvsParts {
   namespace: Namespace;
-  settings: Pick<AgentSettings, 'state_dir' | 'run_dir' | 'keepalived_path'>;
+  settings: Pick<AgentSettings, 'state_dir' | 'run_dir' | 'keepalived_path' | 'supervision'>;
   ipvs: Ipvs;
   log: Logger;
 }
@@ -33,7 +33,7 @@ export class LvsInstance {
   readonly #running: string;
   readonly #parentPid: string;
   readonly #checkersPid: string;
-  readonly #daemon: Daemon;
+  readonly #daemon: Program;
   readonly #serial = new Serial();
   /** What the running process read last; unknown when an earlier agent started it. */
   #inForce: { config: string | undefined; pid: number | undefined } | undefined;
@@ -44,20 +44,23 @@ export class LvsInstance {
     this.#listenerId = listenerId;
     this.#config = join(lvsDirectory(settings.state_dir), configName(listenerId));
     this.#running = `${this.#config}.running`;
-    const name = `keepalivedlvs-${listenerId}`;
+    const name = `octavia-keepalivedlvs-${listenerId}`;
     this.#parentPid = join(settings.run_dir, `${name}.parent`);
     this.#checkersPid = join(settings.run_dir, `${name}.child`);
-    this.#daemon = new Daemon({
-      name,
-      command: namespace.enter(settings.keepalived_path, [
-        ...['--dont-fork', '--log-console', '--check', `--use-file=${this.#config}`],
-        `--pid=${this.#parentPid}`,
-        `--checkers_pid=${this.#checkersPid}`,
-      ]),
-      pidFile: join(settings.run_dir, `${name}.pid`),
-      logFile: join(settings.run_dir, `${name}.log`),
-      log,
-    });
+    this.#daemon = supervised(
+      {
+        name,
+        command: namespace.enter(settings.keepalived_path, [
+          ...['--dont-fork', '--log-console', '--check', `--use-file=${this.#config}`],
+          `--pid=${this.#parentPid}`,
+          `--checkers_pid=${this.#checkersPid}`,
+        ]),
+        pidFile: join(settings.run_dir, `${name}.pid`),
+        logFile: join(settings.run_dir, `${name}.log`),
+        log,
+      },
+      settings,
+    );
   }
 
   get running(): boolean {
