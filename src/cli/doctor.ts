@@ -3,6 +3,7 @@ import type { Command } from './command.ts';
 import type { Finding } from './doctor/check.ts';
 import { checkDatabase, checkPlace, checkProcess, checkSriov } from './doctor/host.ts';
 import { checkKernel } from './doctor/kernel.ts';
+import { checkOpenstack } from './doctor/openstack.ts';
 import { checkPrograms } from './doctor/programs.ts';
 
 export const command: Command = {
@@ -28,6 +29,7 @@ async function examine(config: Config): Promise<Finding[]> {
     ...(netns ? await checkKernel() : []),
     ...(await checkPlace(config)),
     ...(netns ? [checkSriov()] : []),
+    ...(config.provider === 'openstack' ? await checkOpenstack(config) : []),
   ];
 }
 

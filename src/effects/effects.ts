@@ -12,7 +12,10 @@ import { releaseVip } from './release-vip.ts';
 
 /** Every effect that the charts name, with how it is retried. The charts' own deadlines hold besides. */
 export function createEffects(dependencies: EffectDependencies): Effects {
-  const { config } = dependencies;
+  const {
+    config,
+    provider: { pace },
+  } = dependencies;
   const provider: RetryPolicy = {
     attempts: config.effect_attempts,
     deadlineMs: config.delete_deadline_seconds * 500,
@@ -20,19 +23,23 @@ export function createEffects(dependencies: EffectDependencies): Effects {
     maxBackoffMs: 10_000,
   };
   const agent: RetryPolicy = { ...provider, deadlineMs: config.agent_deadline_seconds * 1000 };
-  // Looking again costs little, and an agent in a namespace answers within half a second.
+  // An agent in a namespace answers within half a second.
   const boot: RetryPolicy = {
     attempts: Number.POSITIVE_INFINITY,
     deadlineMs: config.boot_deadline_seconds * 1000,
     backoffMs: 50,
-    maxBackoffMs: 250,
+    maxBackoffMs: pace.bootLookMs,
   };
   return {
     allocateVip: { run: allocateVip(dependencies), retry: provider, callsProvider: true },
     releaseVip: { run: releaseVip(dependencies), retry: provider, callsProvider: true },
     placeServer: { run: placeServer(dependencies), retry: provider, callsProvider: true },
     awaitAgent: { run: awaitAgent(dependencies), retry: boot },
-    plugPorts: { run: plugPorts(dependencies), retry: agent, callsProvider: true },
+    plugPorts: {
+      run: plugPorts(dependencies),
+      retry: { ...agent, deadlineMs: agent.deadlineMs + pace.plugMs },
+      callsProvider: true,
+    },
     pushConfig: { run: pushConfig(dependencies), retry: agent },
     pushFirewall: { run: pushFirewall(dependencies), retry: agent },
     releaseAmphora: { run: releaseAmphora(dependencies), retry: provider, callsProvider: true },

@@ -8,6 +8,7 @@ export interface Provider {
   name: 'noop' | 'netns' | 'openstack';
   compute: Compute;
   network: Network;
+  pace: Pace;
   /** Absent where nothing stands in front of an amphora's ports but its own firewall. */
   securityGroups?: SecurityGroups;
   /** How to speak to an amphora of this provider. `noop` answers itself; the others speak mutual TLS. */
@@ -17,4 +18,12 @@ export interface Provider {
   /** Whether the kernel of its amphorae has IPVS, which UDP and SCTP listeners need. */
   lvs(): Promise<boolean>;
   close(): Promise<void>;
+}
+
+/** How fast a provider is, for those who wait for it. */
+export interface Pace {
+  /** A server that boots is looked at again after this long at most. */
+  bootLookMs: number;
+  /** What plugging ports may take besides the agent's part. */
+  plugMs: number;
 }

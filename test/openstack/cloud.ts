@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Agent } from 'undici';
+import { request } from 'undici';
 import { z } from 'zod';
 import type { ServiceAccount } from '../../src/keystone/account.ts';
 import { endpointOf, type Facing } from '../../src/keystone/catalog.ts';
-import { KeystoneSession } from '../../src/keystone/session.ts';
-import { COMPUTE_API, SERVER_TAG } from '../../src/providers/openstack/nova.ts';
-import { Service } from '../../src/providers/openstack/service.ts';
+import type { KeystoneSession } from '../../src/keystone/session.ts';
+import { SERVER_TAG } from '../../src/providers/openstack/nova.ts';
+import type { Service } from '../../src/providers/openstack/service.ts';
+import { openServices } from '../../src/providers/openstack/services.ts';
 
 /** Where `stand/up` listens, and the account that a control plane has there. */
 const AUTH_URL = 'http://127.0.0.1:15000/v3';
@@ -14,6 +15,17 @@ const PASSWORD = 'secret';
 
 export const facing: Facing = { interface: 'public', region: '' };
 export const octavia = account('octavia', 'service');
+
+/** The cloud's administrator, for the command line. */
+export const administrator = {
+  OS_AUTH_URL: AUTH_URL,
+  OS_USERNAME: 'admin',
+  OS_PASSWORD: PASSWORD,
+  OS_PROJECT_NAME: 'admin',
+  OS_USER_DOMAIN_NAME: 'Default',
+  OS_PROJECT_DOMAIN_NAME: 'Default',
+  OS_IDENTITY_API_VERSION: '3',
+};
 
 function account(username: string, projectName: string): ServiceAccount {
   const domain = { name: 'Default' };
@@ -23,6 +35,30 @@ function account(username: string, projectName: string): ServiceAccount {
 }
 
 const Id = z.object({ id: z.string() });
+const Port = z.object({
+  name: z.string(),
+  network_id: z.string(),
+  device_id: z.string(),
+  fixed_ips: z.array(z.object({ ip_address: z.string() })),
+  allowed_address_pairs: z.array(z.object({ ip_address: z.string() })),
+  security_groups: z.array(z.string()),
+  'binding:vnic_type': z.string(),
+  'binding:vif_type': z.string(),
+  'binding:host_id': z.string(),
+  'binding:profile': z.object({ pci_slot: z.string().optional() }),
+});
+const Group = z.object({
+  id: z.string(),
+  security_group_rules: z.array(
+    z.object({
+      direction: z.string(),
+      ethertype: z.string(),
+      protocol: z.string().nullable(),
+      port_range_min: z.number().nullable(),
+      remote_ip_prefix: z.string().nullable(),
+    }),
+  ),
+});
 const call = () => ({ signal: AbortSignal.timeout(60_000) });
 
 /** What an operator prepares: networks, an image, a compute flavor. All of it is removed again. */
@@ -31,20 +67,17 @@ export class Operator {
   readonly neutron: Service;
   readonly nova: Service;
   readonly glance: Service;
-  readonly #dispatcher = new Agent();
+  readonly #session: KeystoneSession;
+  readonly #closeServices: () => Promise<void>;
   readonly #undo: (() => Promise<unknown>)[] = [];
 
   constructor() {
-    const session = new KeystoneSession(account('admin', 'admin'), this.#dispatcher);
-    const common = { session, facing, dispatcher: this.#dispatcher };
-    this.neutron = new Service({ ...common, name: 'neutron', types: ['network'], base: '/v2.0' });
-    this.nova = new Service({
-      ...common,
-      name: 'nova',
-      types: ['compute'],
-      headers: { 'openstack-api-version': COMPUTE_API },
-    });
-    this.glance = new Service({ ...common, name: 'glance', types: ['image'], base: '/v2' });
+    const services = openServices({ account: account('admin', 'admin'), facing });
+    this.neutron = services.neutron;
+    this.nova = services.nova;
+    this.glance = services.glance;
+    this.#session = services.session;
+    this.#closeServices = services.close;
   }
 
   /** A shared VLAN network with one IPv4 subnet. */
@@ -101,13 +134,86 @@ export class Operator {
     return flavor.id;
   }
 
+  /** Names of everything in the cloud that a control plane made. */
+  async remains(): Promise<string[]> {
+    const [servers, ports, groups, serverGroups] = [
+      // Nova shows a server for a moment after it is gone.
+      (
+        await this.#list(
+          'nova',
+          '/servers/detail',
+          'servers',
+          z.object({ name: z.string(), status: z.string() }),
+          {
+            all_tenants: 'true',
+            tags: SERVER_TAG,
+          },
+        )
+      ).filter(({ status }) => status !== 'DELETED'),
+      await this.#list('neutron', '/ports', 'ports', z.object({ name: z.string() })),
+      await this.#list('neutron', '/security-groups', 'security_groups', z.object({ name: z.string() })),
+      await this.#list('nova', '/os-server-groups', 'server_groups', z.object({ name: z.string() }), {
+        all_projects: 'true',
+      }),
+    ];
+    return [...servers, ...ports, ...groups, ...serverGroups]
+      .map(({ name }) => name)
+      .filter((name) => /^(amphora|octavia|lb)-/.test(name));
+  }
+
+  /** What a load balancer has in the cloud. */
+  async partsOf(loadBalancerId: string) {
+    const ports = await this.#list('neutron', '/ports', 'ports', Port);
+    const vipPort = ports.find(({ name }) => name === `octavia-lb-${loadBalancerId}`);
+    const address = vipPort?.fixed_ips[0]?.ip_address;
+    const bases = ports.filter(({ allowed_address_pairs }) =>
+      allowed_address_pairs.some(({ ip_address }) => ip_address === address),
+    );
+    const [base] = bases;
+    if (!vipPort || !base) throw new Error(`load balancer ${loadBalancerId} has no ports in the cloud`);
+    const servers = bases.map(({ device_id }) => device_id);
+    const [group] = await this.#list('neutron', '/security-groups', 'security_groups', Group, {
+      name: `lb-${loadBalancerId}`,
+    });
+    return {
+      vipPort,
+      base,
+      memberPorts: ports.filter(
+        ({ name, device_id }) => name.startsWith('octavia-lb-member-') && servers.includes(device_id),
+      ),
+      hosts: bases.map((port) => port['binding:host_id']),
+      group: group && {
+        id: group.id,
+        ingress: group.security_group_rules
+          .filter(({ direction }) => direction === 'ingress')
+          .map(
+            ({ ethertype, protocol, port_range_min, remote_ip_prefix }) =>
+              `${ethertype} ${protocol} ${port_range_min ?? ''} ${remote_ip_prefix ?? 'any'}`,
+          )
+          .sort(),
+      },
+    };
+  }
+
   /** Remove all that was made, newest first. */
   async close(): Promise<void> {
     try {
       for (const undo of this.#undo.reverse()) await undo();
     } finally {
-      await this.#dispatcher.close();
+      await this.#closeServices();
     }
+  }
+
+  async #list<T extends z.ZodType>(
+    service: 'neutron' | 'nova',
+    path: string,
+    root: string,
+    item: T,
+    query: Record<string, string> = {},
+  ): Promise<z.output<T>[]> {
+    const order = { method: 'GET', path, query, purpose: `list ${root}` } as const;
+    const answer = await this[service].send(call(), order, z.record(z.string(), z.unknown()));
+    return z.array(item).parse(answer[root]);
   }
 
   #make<T extends z.ZodType>(service: 'neutron' | 'nova' | 'glance', path: string, schema: T, body: object) {
@@ -135,14 +241,15 @@ export class Operator {
   }
 
   async #upload(imageId: string): Promise<void> {
-    const session = new KeystoneSession(account('admin', 'admin'), this.#dispatcher);
-    const token = await session.token();
-    await this.#dispatcher.request({
-      origin: endpointOf(token, ['image'], facing),
-      path: `/v2/images/${imageId}/file`,
-      method: 'PUT',
-      headers: { 'x-auth-token': token.id, 'content-type': 'application/octet-stream' },
-      body: 'x',
-    });
+    const token = await this.#session.token();
+    const { statusCode } = await request(
+      `${endpointOf(token, ['image'], facing)}/v2/images/${imageId}/file`,
+      {
+        method: 'PUT',
+        headers: { 'x-auth-token': token.id, 'content-type': 'application/octet-stream' },
+        body: 'x',
+      },
+    );
+    if (statusCode !== 204) throw new Error(`upload of image ${imageId}: ${statusCode}`);
   }
 }

@@ -10,6 +10,7 @@ import { createEffects } from '../../effects/effects.ts';
 import { createApi } from '../../http/app.ts';
 import { serveApi } from '../../http/server.ts';
 import { machinesWith } from '../../machines/registry.ts';
+import type { Pace } from '../../providers/provider.ts';
 import { FileStore } from '../../secrets/file-store.ts';
 import { CommitSignal } from '../../status/commit-signal.ts';
 import { StatusPublisher } from '../../status/publisher.ts';
@@ -74,7 +75,7 @@ export async function createController(
           store: new AnnouncingStore(database.pool, compileRowChanges, announce),
           bus,
           clock: systemClock,
-          machines: machinesWith(deadlines(config)),
+          machines: machinesWith(deadlines(config, provider.pace)),
           effects: createEffects({
             db: database.db,
             provider,
@@ -136,7 +137,7 @@ export async function createController(
   }
 }
 
-function deadlines(config: Config) {
+function deadlines(config: Config, pace: Pace) {
   return {
     create: config.create_deadline_seconds * 1000,
     update: config.update_deadline_seconds * 1000,
@@ -145,7 +146,7 @@ function deadlines(config: Config) {
     delete: config.delete_deadline_seconds * 1000,
     // A step's effect gives up first, because it can say why.
     boot: config.boot_deadline_seconds * 1500,
-    step: config.agent_deadline_seconds * 1500,
+    step: config.agent_deadline_seconds * 1500 + pace.plugMs,
   };
 }
 

@@ -43,6 +43,7 @@ export function createNetnsProvider(options: {
     name: 'netns',
     compute: classified(compute),
     network: classified(new NetnsNetwork(db, plugs)),
+    pace: { bootLookMs: 250, plugMs: 0 },
     agent,
     managementAddress: async () => {
       const address = await hostManagementAddress(db, config.netns_management_cidr);

@@ -26,6 +26,7 @@ export function createNoopProvider(
   const agent = new NoopAgent(options.agentRequests);
   return {
     name: 'noop',
+    pace: { bootLookMs: 250, plugMs: 0 },
     compute: failures.applyTo(new NoopCompute(network, agent)),
     network: failures.applyTo(network),
     agent: failures.applyTo(agent),

@@ -12,9 +12,6 @@ import { describeRefusal, type Refusal } from './refusal.ts';
 import type { ServerGroups } from './server-groups.ts';
 import { type Service, segment } from './service.ts';
 
-/** User data of any length we need, tags at creation, and server groups with one policy: Nova since Queens. */
-export const COMPUTE_API = 'compute 2.60';
-
 /** Says of a server that it is ours. */
 export const SERVER_TAG = 'amphorae';
 /** Metadata: which of the server's networks the agent is reached by. */

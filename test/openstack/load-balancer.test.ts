@@ -1,0 +1,214 @@
+// timeout: 900
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Operator } from './cloud.ts';
+import { type ControlPlane, startControlPlane } from './control-plane.ts';
+
+// Load balancers on real Keystone, Neutron, Nova, Placement and Glance; seen from outside after each step.
+
+let operator: Operator;
+let plane: ControlPlane;
+let vip: { networkId: string; subnetId: string };
+let members: { networkId: string; subnetId: string };
+/** Flavors of load balancers: the VIP on a VF, and no host that fits. */
+let sriov: string;
+let nowhere: string;
+
+test.before(async () => {
+  operator = new Operator();
+  vip = await operator.network({ physicalNetwork: 'physnet2', cidr: '10.30.0.0/24' });
+  members = await operator.network({ physicalNetwork: 'physnet1', cidr: '10.31.0.0/24' });
+  const management = await operator.network({ physicalNetwork: 'physnet1', cidr: '10.32.0.0/24' });
+  await operator.image(operator.name);
+  plane = await startControlPlane({
+    openstack_compute_flavor: await operator.computeFlavor(),
+    openstack_image_tag: operator.name,
+    openstack_management_networks: [management.networkId],
+  });
+  sriov = await plane.flavor({ sriov_vip: true, allow_member_sriov: true });
+  const unsatisfied = await operator.computeFlavor({ 'aggregate_instance_extra_specs:lb': 'nowhere' });
+  nowhere = await plane.flavor({ compute_flavor: unsatisfied });
+});
+test.after(async () => {
+  await plane?.stop();
+  await operator?.close();
+});
+
+/** A test after which the cloud has nothing of ours. */
+function scenario(name: string, work: () => Promise<void>): void {
+  test(name, async () => {
+    await work();
+    assert.equal(await operator.remains(), []);
+  });
+}
+
+const listener = (attributes: object = {}) => ({
+  protocol: 'HTTP',
+  protocol_port: 80,
+  allowed_cidrs: ['192.0.2.0/24'],
+  ...attributes,
+});
+
+scenario(
+  'ordinary ports: the security group lets in what the listener allows, and goes with the last port',
+  async () => {
+    const balancer = await plane.create({ vip_subnet_id: vip.subnetId, listeners: [listener()] });
+    assert.is(balancer.provisioning_status, 'ACTIVE', JSON.stringify(balancer.provisioning_error));
+    const { base, vipPort, group } = await operator.partsOf(balancer.id);
+    assert.is(vipPort['binding:vif_type'], 'unbound');
+    assert.is(base['binding:vnic_type'], 'normal');
+    assert.is(base['binding:vif_type'], 'ovs');
+    assert.equal(
+      base.allowed_address_pairs.map(({ ip_address }) => ip_address),
+      [balancer.vip_address],
+    );
+    assert.equal(base.security_groups, [group?.id]);
+    assert.equal(group?.ingress, ['IPv4 tcp 80 192.0.2.0/24']);
+
+    const { listener: second } = await plane.api<{ listener: { id: string } }>(
+      'POST',
+      '/v2.0/lbaas/listeners',
+      {
+        listener: { protocol: 'TCP', protocol_port: 81, loadbalancer_id: balancer.id },
+      },
+    );
+    await plane.settled(balancer.id);
+    assert.equal((await operator.partsOf(balancer.id)).group?.ingress, [
+      'IPv4 tcp 80 192.0.2.0/24',
+      'IPv4 tcp 81 any',
+    ]);
+    await plane.api('DELETE', `/v2.0/lbaas/listeners/${second.id}`);
+    await plane.settled(balancer.id);
+    assert.equal((await operator.partsOf(balancer.id)).group?.ingress, ['IPv4 tcp 80 192.0.2.0/24']);
+    await plane.remove(balancer.id);
+  },
+);
+
+scenario(
+  'a VIP on a VF: the server boots with it, nothing is plugged later, and there is no security group',
+  async () => {
+    const before = plane.calls.length;
+    const balancer = await plane.create({
+      vip_subnet_id: vip.subnetId,
+      flavor_id: sriov,
+      listeners: [listener()],
+    });
+    assert.is(balancer.provisioning_status, 'ACTIVE', JSON.stringify(balancer.provisioning_error));
+    assert.is(balancer.vip_vnic_type, 'direct');
+    const { base, vipPort, group } = await operator.partsOf(balancer.id);
+    assert.is(vipPort['binding:vnic_type'], 'normal');
+    assert.is(vipPort['binding:vif_type'], 'unbound');
+    assert.is(base['binding:vnic_type'], 'direct');
+    assert.is(base['binding:vif_type'], 'hw_veb');
+    assert.match(base['binding:profile'].pci_slot ?? '', /^0000:0[23]:00\.\d$/);
+    assert.equal(base.security_groups, []);
+    assert.is(group, undefined);
+    const attached = plane.calls
+      .slice(before)
+      .filter(({ method, path }) => method === 'POST' && /os-interface/.test(path));
+    assert.equal(attached, []);
+    await plane.remove(balancer.id);
+  },
+);
+
+scenario('a member that asks for a VF gets one when it comes, and gives it back when it goes', async () => {
+  const balancer = await plane.create({
+    vip_subnet_id: vip.subnetId,
+    flavor_id: sriov,
+    listeners: [listener({ default_pool: { name: 'web', protocol: 'HTTP', lb_algorithm: 'ROUND_ROBIN' } })],
+  });
+  const { pools } = await plane.api<{ pools: { id: string }[] }>('GET', '/v2.0/lbaas/pools');
+  const path = `/v2.0/lbaas/pools/${pools[0]?.id}/members`;
+  const { member } = await plane.api<{ member: { id: string } }>('POST', path, {
+    member: { address: '10.31.0.9', protocol_port: 80, subnet_id: members.subnetId, request_sriov: true },
+  });
+  await plane.settled(balancer.id);
+  const plugged = (await operator.partsOf(balancer.id)).memberPorts;
+  assert.equal(
+    plugged.map((port) => [port['binding:vnic_type'], port['binding:vif_type'], port.network_id]),
+    [['direct', 'hw_veb', members.networkId]],
+  );
+  await plane.api('DELETE', `${path}/${member.id}`);
+  await plane.settled(balancer.id);
+  assert.equal((await operator.partsOf(balancer.id)).memberPorts, []);
+  await plane.remove(balancer.id);
+});
+
+scenario('two amphorae run on different hosts, with VRRP between them let in', async () => {
+  const pair = await plane.flavor({ loadbalancer_topology: 'ACTIVE_STANDBY' });
+  const balancer = await plane.create({ vip_subnet_id: vip.subnetId, flavor_id: pair });
+  assert.is(balancer.provisioning_status, 'ACTIVE', JSON.stringify(balancer.provisioning_error));
+  const { hosts, group } = await operator.partsOf(balancer.id);
+  assert.is(hosts.length, 2);
+  assert.is(new Set(hosts).size, 2);
+  assert.equal(group?.ingress, ['IPv4 112  any', 'IPv4 tcp 1025 any']);
+  await plane.remove(balancer.id);
+});
+
+scenario(
+  'no host satisfies the flavor: ERROR with the words of Nova, and everything is released',
+  async () => {
+    const balancer = await plane.create({ vip_subnet_id: vip.subnetId, flavor_id: nowhere });
+    assertFailed(balancer, 'no_valid_host', /No valid host was found/);
+    assert.equal(await operator.remains(), []);
+    await plane.remove(balancer.id);
+  },
+);
+
+scenario('all VFs are taken: ERROR for the one that came late, released; the others stay', async () => {
+  const first: string[] = [];
+  let failed: Awaited<ReturnType<ControlPlane['create']>> | undefined;
+  // Two hosts with two VFs each in the VIP's network.
+  for (let count = 0; count < 5; count += 1) {
+    const balancer = await plane.create({ vip_subnet_id: vip.subnetId, flavor_id: sriov });
+    if (balancer.provisioning_status === 'ACTIVE') first.push(balancer.id);
+    else failed = balancer;
+  }
+  assert.is(first.length, 4);
+  assert.ok(failed);
+  assertFailed(failed, 'no_valid_host', /VF/);
+  assert.equal(
+    (await operator.remains()).filter((name) => name.includes(failed?.id ?? '')),
+    [],
+  );
+  for (const id of [...first, failed.id]) await plane.remove(id);
+});
+
+scenario(
+  'a member port that no agent can bind: the member is in ERROR, its port is gone, the rest serves on',
+  async () => {
+    const unbindable = await operator.network({ physicalNetwork: 'elsewhere', cidr: '10.33.0.0/24' });
+    const balancer = await plane.create({
+      vip_subnet_id: vip.subnetId,
+      listeners: [listener({ default_pool: { name: 'web', protocol: 'HTTP', lb_algorithm: 'ROUND_ROBIN' } })],
+    });
+    const { pools } = await plane.api<{ pools: { id: string }[] }>('GET', '/v2.0/lbaas/pools');
+    const path = `/v2.0/lbaas/pools/${pools[0]?.id}/members`;
+    await plane.api('POST', path, {
+      member: { address: '10.33.0.9', protocol_port: 80, subnet_id: unbindable.subnetId },
+    });
+    assert.is((await plane.settled(balancer.id)).provisioning_status, 'ACTIVE');
+    const { members: rows } = await plane.api<{
+      members: { provisioning_status: string; provisioning_error: { code: string } }[];
+    }>('GET', path);
+    assert.equal(
+      rows.map((row) => [row.provisioning_status, row.provisioning_error.code]),
+      [['ERROR', 'port_binding_failed']],
+    );
+    assert.equal((await operator.partsOf(balancer.id)).memberPorts, []);
+    await plane.remove(balancer.id);
+  },
+);
+
+function assertFailed(
+  balancer: Awaited<ReturnType<ControlPlane['create']>>,
+  code: string,
+  words: RegExp,
+): void {
+  assert.is(balancer.provisioning_status, 'ERROR');
+  const error = balancer.provisioning_error as { code: string; message: string };
+  assert.is(error.code, code, error.message);
+  assert.match(error.message, words);
+}
+
+test.run();
