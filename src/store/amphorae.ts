@@ -48,6 +48,14 @@ export function findAmphora(db: Queryable, id: string): Promise<Amphora | undefi
   return selectAmphorae(db).where('id', '=', id).executeTakeFirst();
 }
 
+export async function markForRemoval(transaction: Queryable, id: string): Promise<void> {
+  await transaction
+    .updateTable('amphorae')
+    .set({ status: 'PENDING_DELETE', updated_at: 'now' })
+    .where('id', '=', id)
+    .execute();
+}
+
 export function selectAmphorae(db: Queryable) {
   return db.selectFrom('amphorae').selectAll('amphorae').where('status', '<>', 'DELETED');
 }

@@ -1,9 +1,10 @@
 import { Hono } from 'hono';
 import { type Amphora, amphoraAttributes, selectAmphorae } from '../../store/amphorae.ts';
+import { removeAmphora } from '../amphora-removal.ts';
 import type { Api } from '../api.ts';
 import { failOverAmphora } from '../failover.ts';
 import { timestamp } from '../present.ts';
-import { answerList, answerShow, type OctaviaResource, pathId } from '../resource.ts';
+import { answerList, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 import { answerAmphoraStats } from '../stats.ts';
 
 export const amphorae: OctaviaResource<'amphorae', Amphora> = {
@@ -48,6 +49,15 @@ export function amphoraRoutes(api: Api): Hono {
   routes.put('/:id/failover', async (context) => {
     await failOverAmphora(api, pathId(context, 'Amphora'));
     return context.body(null, 202);
+  });
+  // Nothing to push: what an agent is told at its birth does not change, and all else comes with every change.
+  routes.put('/:id/config', async (context) => {
+    await findRow(api.db, amphorae, pathId(context, 'Amphora'));
+    return context.body(null, 202);
+  });
+  routes.delete('/:id', async (context) => {
+    await removeAmphora(api, pathId(context, 'Amphora'));
+    return context.body(null, 204);
   });
   return routes;
 }
