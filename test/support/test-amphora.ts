@@ -9,11 +9,15 @@ import { Agent, request } from 'undici';
 import type { AgentClient, AgentTarget } from '../../src/amphora-api/client.ts';
 import { EPOCH_HEADER } from '../../src/amphora-api/headers.ts';
 import { createAgentClient } from '../../src/amphora-api/undici-client.ts';
+import { systemctlScript } from './systemctl.ts';
 import { createTestPki, type TestPki } from './test-pki.ts';
 
 const execute = promisify(execFile);
 const CHECKOUT = join(import.meta.dirname, '../..');
 const PORT = 9443;
+
+/** Where systemd has its units, in amphorae that have it. */
+const UNITS = '/usr/lib/systemd/system';
 
 /** Where an amphora keeps its state (contract D3), and its haproxy finds it. */
 const STATE_DIR = '/var/lib/octavia';
@@ -32,6 +36,10 @@ ln -s /run/lib/* /var/lib
 rm -f ${STATE_DIR}
 mkdir ${STATE_DIR}
 mount --bind "$1" ${STATE_DIR}
+if [ -x "$1.systemctl" ]; then
+  mount -t tmpfs tmpfs ${UNITS}
+  mount --bind "$1.systemctl" /usr/bin/systemctl
+fi
 shift
 exec "$@"`;
 
@@ -53,11 +61,32 @@ export class TestAmphora {
     this.pki = pki;
   }
 
-  static async start(settings: Record<string, unknown> = {}): Promise<TestAmphora> {
+  static start(settings: Record<string, unknown> = {}): Promise<TestAmphora> {
+    return TestAmphora.#start((amphora) => ({
+      amphora_id: amphora.id,
+      bind_address: amphora.address,
+      bind_port: PORT,
+      state_dir: STATE_DIR,
+      server_cert: join(amphora.directory, 'server.pem'),
+      client_ca: join(amphora.directory, 'client_ca.pem'),
+      log_level: 'warn',
+      ...settings,
+    }));
+  }
+
+  /** With the configuration file that an Octavia controller gives to its amphorae, and units of a systemd. */
+  static startAsOctavia(heartbeat: { controller: string; key: string }): Promise<TestAmphora> {
+    return TestAmphora.#start((amphora) => {
+      writeFileSync(`${amphora.stateDir}.systemctl`, systemctlScript(UNITS, '/run'), { mode: 0o755 });
+      return octaviaConf(amphora, heartbeat);
+    });
+  }
+
+  static async #start(settings: (amphora: TestAmphora) => object | string): Promise<TestAmphora> {
     const amphora = new TestAmphora(await createTestPki());
     try {
       await amphora.#plugManagement();
-      await amphora.#writeFiles(settings);
+      await amphora.#writeFiles(settings(amphora));
       await amphora.boot();
       return amphora;
     } catch (error) {
@@ -192,26 +221,14 @@ export class TestAmphora {
     await ip('-n', namespace, 'link', 'set', 'mgmt0', 'up');
   }
 
-  async #writeFiles(settings: Record<string, unknown>): Promise<void> {
+  async #writeFiles(settings: object | string): Promise<void> {
     const { cert, key } = await this.pki.issue(this.id);
-    const file = (name: string, content: string) => {
+    const file = (name: string, content: string) =>
       writeFileSync(join(this.directory, name), content, { mode: 0o600 });
-      return join(this.directory, name);
-    };
     mkdirSync(this.stateDir);
-    file(
-      'agent.json',
-      JSON.stringify({
-        amphora_id: this.id,
-        bind_address: this.address,
-        bind_port: PORT,
-        state_dir: STATE_DIR,
-        server_cert: file('server.pem', `${cert}\n${key}`),
-        client_ca: file('client_ca.pem', this.pki.ca),
-        log_level: 'warn',
-        ...settings,
-      }),
-    );
+    file('server.pem', `${cert}\n${key}`);
+    file('client_ca.pem', this.pki.ca);
+    file('agent.json', typeof settings === 'string' ? settings : JSON.stringify(settings));
   }
 
   async #untilReady(): Promise<void> {
@@ -242,4 +259,38 @@ export class TestAmphora {
       await sleep(10);
     }
   }
+}
+
+/** `amphora-agent.conf` as Octavia writes it (contract F3). */
+export function octaviaConf(
+  { id, address, directory }: Pick<TestAmphora, 'id' | 'address' | 'directory'>,
+  { controller, key, interval = 1 }: { controller: string; key: string; interval?: number },
+): string {
+  return `[DEFAULT]
+debug = False
+
+[haproxy_amphora]
+base_cert_dir = ${STATE_DIR}/certs
+base_path = ${STATE_DIR}
+bind_host = ${address}
+bind_port = ${PORT}
+haproxy_cmd = /usr/sbin/haproxy
+respawn_count = 2
+respawn_interval = 2
+user_group = nogroup
+
+[health_manager]
+controller_ip_port_list = ${controller}
+heartbeat_interval = ${interval}
+heartbeat_key = ${key}
+
+[amphora_agent]
+agent_server_ca = ${directory}/client_ca.pem
+agent_server_cert = ${directory}/server.pem
+agent_request_read_timeout = 180
+amphora_id = ${id}
+
+[controller_worker]
+loadbalancer_topology = SINGLE
+`;
 }

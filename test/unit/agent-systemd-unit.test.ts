@@ -6,30 +6,14 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ProgramOptions } from '../../agent/processes/program.ts';
 import { SystemdUnit } from '../../agent/processes/systemd-unit.ts';
+import { systemctlScript } from '../support/systemctl.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'amphorae-systemd-'));
 const file = (name: string) => join(directory, name);
 const UNIT = file('haproxy-x.service');
 
-/**
- * Does with one unit what systemd does, as far as the agent asks: runs what its ExecStart says, in a shell, which reads
- * these quotes as systemd does. A real systemd starts these units in the test of the amphora image.
- */
-const SYSTEMCTL = `#!/bin/bash
-case $1 in
-  show) pid=$(cat ${file('pid')} 2>/dev/null); kill -0 "$pid" 2>/dev/null && echo "$pid" || echo 0 ;;
-  restart | stop)
-    pid=$(cat ${file('pid')} 2>/dev/null) && kill "$pid" 2>/dev/null
-    [ "$1" = stop ] && { rm -f ${file('pid')}; exit 0; }
-    eval "exec setsid $(sed -n 's/^ExecStart=//p' ${UNIT} | sed 's/%%/%/g; s/\\$\\$/\\\\$/g')" >${file('log')} 2>&1 &
-    echo $! >${file('pid')} ;;
-  daemon-reload) echo reload >>${file('reloads')} ;;
-  *) exit 1 ;;
-esac
-`;
-
 test.before(() => {
-  writeFileSync(file('systemctl'), SYSTEMCTL);
+  writeFileSync(file('systemctl'), systemctlScript(directory, directory));
   chmodSync(file('systemctl'), 0o755);
 });
 test.after(async () => {
