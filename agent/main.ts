@@ -77,10 +77,16 @@ export async function runAgent(configFile: string): Promise<Agent> {
   if (settings.topology === 'ACTIVE_STANDBY') await health.start();
   await keepalived.resume();
 
+  const state = () => vrrpState({ keepalived, interfaces, health });
   const heartbeats = new Heartbeats({
     amphoraId: settings.amphora_id,
     start: await countStart(settings.state_dir),
-    observe: observeAmphora({ haproxies, keepalived, deltas: new Deltas(settings.run_dir) }),
+    observe: observeAmphora({
+      haproxies,
+      keepalived,
+      vrrpState: state,
+      deltas: new Deltas(settings.run_dir),
+    }),
     log,
   });
 
@@ -98,7 +104,7 @@ export async function runAgent(configFile: string): Promise<Agent> {
             versions,
             haproxies,
             lvs,
-            vrrpState: () => vrrpState({ keepalived, interfaces, health }),
+            vrrpState: state,
           }),
         ),
     ],

@@ -1,6 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { deflateSync, inflateSync } from 'node:zlib';
 import { z } from 'zod';
+import { VrrpState } from './info.ts';
 
 /** Default port of the controllers for heartbeats (contract C7). */
 export const HEARTBEAT_PORT = 5555;
@@ -52,7 +53,7 @@ export const Heartbeat = z.object({
     .max(2 ** 20)
     .optional(),
   /** Of an amphora in a pair, where the agent tells: both report, but traffic passes through one. */
-  vrrp_state: z.enum(['MASTER', 'BACKUP', 'FAULT']).optional(),
+  vrrp_state: VrrpState.optional(),
 });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 

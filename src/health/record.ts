@@ -12,14 +12,14 @@ export interface Sender {
  * Note that these amphorae live, and add what their listeners counted. At most one heartbeat of each amphora.
  *
  * Left out are those of unknown amphorae, and those that were believed before (see `start` of a heartbeat). An amphora
- * that does not report every listener that it should serve is not noted as alive: haproxy may have lost one.
+ * that does not report every listener that its haproxy should serve is not noted as alive.
  * @returns who sent the heartbeats that were believed
  */
 export async function recordHeartbeats(db: Db, heartbeats: readonly Heartbeat[]): Promise<Sender[]> {
   const beats = heartbeats.map(({ id, seq, start, listeners }) => ({
     amphora_id: id,
     sequence: start === undefined ? null : start * 2 ** 32 + seq,
-    listeners: Object.keys(listeners).length,
+    listeners: Object.keys(listeners),
   }));
   const counters = heartbeats.flatMap(({ id, listeners }) =>
     Object.entries(listeners).map(([listener_id, { stats }]) => ({
@@ -32,12 +32,13 @@ export async function recordHeartbeats(db: Db, heartbeats: readonly Heartbeat[])
   const { rows } = await sql<Sender>`
     WITH beat AS (
       SELECT beat.*, amphora.load_balancer_id, serving.status IN ('PENDING_CREATE', 'PENDING_UPDATE', 'PENDING_DELETE')
-        OR NOT serving.admin_state_up OR beat.listeners = serving.listeners AS complete
-      FROM jsonb_to_recordset(${JSON.stringify(beats)}::jsonb) AS beat (amphora_id uuid, sequence bigint, listeners integer)
+        OR NOT serving.admin_state_up OR serving.listeners <@ beat.listeners AS complete
+      FROM jsonb_to_recordset(${JSON.stringify(beats)}::jsonb) AS beat (amphora_id uuid, sequence bigint, listeners uuid[])
       JOIN amphorae amphora ON amphora.id = beat.amphora_id AND amphora.status <> 'DELETED'
       JOIN LATERAL (
-        SELECT provisioning_status AS status, admin_state_up, (SELECT count(*) FROM listeners
-          WHERE load_balancer_id = load_balancers.id AND admin_state_up AND NOT withheld) AS listeners
+        SELECT provisioning_status AS status, admin_state_up, ARRAY(SELECT id FROM listeners
+          WHERE load_balancer_id = load_balancers.id AND admin_state_up AND NOT withheld
+            AND l4_protocol = 'TCP') AS listeners
         FROM load_balancers WHERE id = amphora.load_balancer_id AND provisioning_status <> 'DELETED') serving ON true),
     believed AS (
       INSERT INTO amphora_health AS known (amphora_id, last_update, sequence)
