@@ -93,7 +93,7 @@ function persistence(graph: LoadBalancerGraph, { sessionPersistence }: PoolNode,
 }
 
 function healthCheck(monitor: HealthMonitorNode): string[] {
-  const lines = ['load-server-state-from-file global', `timeout check ${monitor.timeout}s`];
+  const lines = ['load-server-state-from-file global', `timeout check ${seconds(monitor.timeout)}`];
   switch (monitor.type) {
     case 'HTTP':
     case 'HTTPS':
@@ -108,6 +108,11 @@ function healthCheck(monitor: HealthMonitorNode): string[] {
     default:
       return lines;
   }
+}
+
+/** As near as haproxy can come: it takes neither none nor more than 2^31 milliseconds. */
+function seconds(wanted: number): string {
+  return `${Math.min(Math.max(wanted, 1), 2_000_000)}s`;
 }
 
 function httpCheck({
@@ -131,8 +136,8 @@ function httpCheck({
 export function expandCodes(expected: string): string[] {
   const range = /^(\d{3})-(\d{3})$/.exec(expected.trim());
   if (!range) return expected.split(',').map((code) => code.trim());
-  const [first, last] = [Number(range[1]), Number(range[2])];
-  return Array.from({ length: Math.max(last - first + 1, 0) }, (_, index) => String(first + index));
+  const [first, last] = [Number(range[1]), Number(range[2])].sort() as [number, number];
+  return Array.from({ length: last - first + 1 }, (_, index) => String(first + index));
 }
 
 interface ServerParts {
@@ -167,7 +172,7 @@ function check(pool: PoolNode, member: MemberNode, monitor: HealthMonitorNode): 
     // How a member is verified is said once in its line: with what its pool says of TLS, if it says something.
     overTls && !pool.tlsEnabled && 'verify none',
     overTls && pool.alpnProtocols !== null && `check-alpn ${pool.alpnProtocols.join(',')}`,
-    `inter ${monitor.delay}s fall ${monitor.maxRetriesDown} rise ${monitor.maxRetries}`,
+    `inter ${seconds(monitor.delay)} fall ${monitor.maxRetriesDown} rise ${monitor.maxRetries}`,
     member.monitorAddress !== null && `addr ${member.monitorAddress}`,
     member.monitorPort !== null && `port ${member.monitorPort}`,
   );

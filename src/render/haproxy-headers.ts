@@ -33,6 +33,6 @@ export function headerLines(listener: ListenerNode): string[] {
   return Object.entries(listener.insertHeaders).flatMap(([name, wanted]) => {
     if (wanted.toLowerCase() !== 'true') return [];
     if (name === 'X-Forwarded-For') return ['option forwardfor'];
-    return name in known ? [`http-request set-header ${name} ${known[name]}`] : [];
+    return Object.hasOwn(known, name) ? [`http-request set-header ${name} ${known[name]}`] : [];
   });
 }
