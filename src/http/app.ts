@@ -20,6 +20,7 @@ import { l7PolicyRoutes } from './v2/l7-policies.ts';
 import { l7RuleRoutes } from './v2/l7-rules.ts';
 import { listenerRoutes } from './v2/listeners.ts';
 import { loadBalancerRoutes } from './v2/load-balancers.ts';
+import { lookupRoutes } from './v2/lookups.ts';
 import { memberRoutes } from './v2/members.ts';
 import { networkRoutes } from './v2/networks.ts';
 import { poolRoutes } from './v2/pools.ts';
@@ -59,6 +60,7 @@ export function createApi(api: Api): Hono {
     for (const base of [version, `${version}/lbaas`])
       app.get(base, (context) => context.json('v2')).route(base, resources);
     app.get(`${version}/octavia`, (context) => context.json('v2'));
+    if (api.access === undefined) app.route(version, lookupRoutes(api));
     for (const [base, routes] of Object.entries(others)) app.route(`${version}${base}`, routes);
   }
   return app;
