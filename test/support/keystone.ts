@@ -35,6 +35,8 @@ export interface TestKeystone {
   /** A new token, for the person's project; with `null` for none. */
   token(person: Person, project?: null): Promise<string>;
   revoke(token: string): Promise<void>;
+  /** Have the catalogue say where a service is. */
+  register?(type: string, url: string): Promise<void>;
   /** Take the person's role away. */
   dismiss(person: Person): Promise<void>;
   /** Let nobody reach it for a while. */
@@ -56,8 +58,24 @@ export function accountSettings(url: string) {
   };
 }
 
+type RealKeystone = TestKeystone & Required<Pick<TestKeystone, 'register'>>;
+
+/** Variables by which OpenStack's clients log in. */
+export function clientEnvironment(url: string, person: Person): Record<string, string> {
+  return {
+    OS_AUTH_URL: url,
+    OS_USERNAME: person,
+    OS_PASSWORD: PASSWORD,
+    OS_PROJECT_NAME: people[person].project,
+    OS_USER_DOMAIN_NAME: 'Default',
+    OS_PROJECT_DOMAIN_NAME: 'Default',
+    OS_REGION_NAME: 'RegionOne',
+    OS_IDENTITY_API_VERSION: '3',
+  };
+}
+
 /** A real Keystone, as Debian packages it, on SQLite: ready in about fifteen seconds. */
-export async function startKeystone(): Promise<TestKeystone> {
+export async function startKeystone(): Promise<RealKeystone> {
   const directory = mkdtempSync(join(tmpdir(), 'amphorae-test-'));
   const address = await freeAddress('127.0.0.1:0');
   const url = `http://${address}/v3`;
@@ -68,7 +86,15 @@ export async function startKeystone(): Promise<TestKeystone> {
   await manage('db_sync');
   letReadersBe(join(directory, 'keystone.db'));
   await manage('fernet_setup', '--keystone-user', 'root', '--keystone-group', 'root');
-  await manage('bootstrap', '--bootstrap-password', PASSWORD, '--bootstrap-public-url', url);
+  await manage(
+    'bootstrap',
+    '--bootstrap-password',
+    PASSWORD,
+    '--bootstrap-public-url',
+    url,
+    '--bootstrap-region-id',
+    'RegionOne',
+  );
 
   const [host = '', port = ''] = address.split(':');
   const spec: ChildSpec = {
@@ -100,6 +126,12 @@ export async function startKeystone(): Promise<TestKeystone> {
       token: (person, project) => logIn(url, person, project === null ? undefined : people[person].project),
       revoke: async (token) =>
         void (await call(url, root, 'DELETE', '/auth/tokens', undefined, { 'x-subject-token': token })),
+      async register(type, at) {
+        const { body } = await call(url, root, 'POST', '/services', { service: { type, name: type } });
+        const { id } = body.service as { id: string };
+        const endpoint = { service_id: id, interface: 'public', url: at, region_id: 'RegionOne' };
+        await call(url, root, 'POST', '/endpoints', { endpoint });
+      },
       dismiss: async (person) => void (await revokers[person]()),
       async withoutIt(work) {
         await child.stop('SIGKILL', 0);

@@ -6,7 +6,7 @@ import { type Api, providerCall } from '../api.ts';
  * `/networks`, `/subnets`, `/ports`: as much of Neutron as `openstack loadbalancer` asks for to turn a name or an id into
  * an id. Served where there is no Keystone, whose catalogue would say where Neutron is.
  */
-export function lookupRoutes({ network, networks }: Api): Hono {
+export function lookupRoutes({ network, networks }: Pick<Api, 'network' | 'networks'>): Hono {
   const routes = new Hono();
   const byId = <T>(context: Context, find: (id: string) => Promise<T | undefined>) => {
     const id = context.req.query('id');

@@ -1,0 +1,86 @@
+// timeout: 300
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Hono } from 'hono';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { serveApi } from '../../src/http/server.ts';
+import { lookupRoutes } from '../../src/http/v2/lookups.ts';
+import { createNoopProvider } from '../../src/providers/noop/provider.ts';
+import { accountSettings, clientEnvironment, startKeystone } from '../support/keystone.ts';
+import { startSystem } from '../support/system.ts';
+import { startOpenStack } from './openstack.ts';
+
+const stops: (() => Promise<unknown>)[] = [];
+test.after(async () => {
+  for (const stop of stops.reverse()) await stop();
+});
+
+const keystone = await startKeystone();
+stops.push(() => keystone.stop());
+const system = await startSystem({
+  provider: 'noop',
+  settings: { auth: 'keystone', ...accountSettings(keystone.url) },
+});
+stops.push(() => system.stop());
+// Stands in for Neutron, which the clients ask for the ids of subnets.
+const neutron = await serveApi(
+  new Hono().route('/v2.0', lookupRoutes({ network: createNoopProvider().network })),
+  '127.0.0.1:0',
+);
+stops.push(() => neutron.close());
+await keystone.register('network', neutron.url);
+await keystone.register('load-balancer', system.url);
+
+const member = startOpenStack(clientEnvironment(keystone.url, 'alpha-member'));
+const stranger = startOpenStack(clientEnvironment(keystone.url, 'beta-member'));
+const operator = startOpenStack(clientEnvironment(keystone.url, 'operator'));
+for (const each of [member, stranger, operator]) stops.push(() => each.stop());
+
+type Client = typeof member;
+const run = (client: Client, line: string) => client.run('loadbalancer', ...line.split(' '));
+const show = (client: Client, line: string) => run(client, `${line} -f json`);
+const refused = (client: Client, line: string, reason: RegExp) =>
+  run(client, line).then(assert.unreachable, (error: Error) => assert.match(error.message, reason));
+
+test('who logs in at Keystone sees and changes the load balancers of the own project', async () => {
+  const made = await show(member, `create --name mine --vip-subnet-id ${randomUUID()} --wait`);
+  assert.equal([made.provisioning_status, made.project_id], ['ACTIVE', keystone.projects.alpha]);
+  await run(member, 'set mine --description changed --wait');
+  assert.equal(await show(stranger, 'list'), []);
+  await refused(stranger, `delete ${made.id}`, /Unable to locate/);
+  assert.is((await show(operator, 'list')).length, 1);
+  assert.is((await show(operator, `list --project alpha`)).length, 1);
+});
+
+test('what is for administrators is refused to others, in words', async () => {
+  await refused(member, 'failover mine', /Policy does not allow.*HTTP 403/);
+  await refused(member, 'amphora list', /Policy does not allow.*HTTP 403/);
+  await run(operator, `failover ${(await show(member, 'show mine')).id} --wait`);
+});
+
+test('quotas are shown, set by an administrator, met, and reset', async () => {
+  const { alpha } = keystone.projects;
+  assert.is((await show(member, `quota show ${alpha}`)).load_balancer, -1);
+  await refused(member, `quota set --loadbalancer 5 ${alpha}`, /HTTP 403/);
+  await run(operator, 'quota set --loadbalancer 1 alpha');
+  assert.is((await show(operator, 'quota list')).length, 1);
+  await refused(member, `create --vip-subnet-id ${randomUUID()}`, /Quota has been met/);
+  await run(operator, 'quota unset --loadbalancer alpha');
+  assert.is((await show(member, `quota show ${alpha}`)).load_balancer, -1);
+  await run(operator, 'quota set --loadbalancer 1 alpha');
+  await run(operator, 'quota reset alpha');
+  assert.is((await show(member, `quota show ${alpha}`)).load_balancer, -1);
+});
+
+test('openstacksdk makes, finds, pages, changes, waits and deletes', async () => {
+  const script = join(import.meta.dirname, 'use-sdk.py');
+  await promisify(execFile)('/usr/bin/python3', [script], {
+    env: { PATH: process.env.PATH, ...clientEnvironment(keystone.url, 'alpha-member') },
+    timeout: 120_000,
+  });
+});
+
+test.run();
