@@ -26,11 +26,12 @@ export class Namespace {
     if (made) await this.configure(SILENT);
   }
 
-  /** Answer neighbours from now on, and announce addresses to them. */
-  async speak(): Promise<void> {
-    if (this.#speaking) return;
+  /** Answer neighbours from now on, and announce addresses to them. Whether that is new. */
+  async speak(): Promise<boolean> {
+    if (this.#speaking) return false;
     await this.configure(SPEAKING);
     this.#speaking = true;
+    return true;
   }
 
   /** Write kernel settings in the namespace: value -> files. */

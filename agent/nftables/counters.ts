@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { FirewallCounters } from '../../src/amphora-api/security-group.ts';
-import { acceptedBy, DROPPED, droppedBy, type Ruleset } from './ruleset.ts';
+import { acceptedBy, droppedBy } from './openings.ts';
+import { DROPPED, PEERS, type Ruleset } from './ruleset.ts';
 
 /** The parts of `nft -j list counters` that are looked at. */
 const Listing = z.object({
@@ -12,7 +13,7 @@ const Listing = z.object({
 });
 
 /** Sort what nft lists by the listeners of the rule set. */
-export function readCounters(listing: string, { listeners }: Pick<Ruleset, 'listeners'>): FirewallCounters {
+export function readCounters(listing: string, { openings }: Pick<Ruleset, 'openings'>): FirewallCounters {
   const { nftables } = Listing.parse(JSON.parse(listing));
   const counters = new Map(nftables.flatMap(({ counter }) => (counter ? [[counter.name, counter]] : [])));
   const count = (name: string) => {
@@ -20,12 +21,13 @@ export function readCounters(listing: string, { listeners }: Pick<Ruleset, 'list
     return { packets, bytes };
   };
   return {
-    listeners: listeners.map(({ protocol, port, chain }) => ({
+    listeners: openings.map(({ protocol, port, chain }) => ({
       protocol,
       port,
       accepted: count(acceptedBy(chain)),
       dropped: count(droppedBy(chain)),
     })),
+    peers: count(PEERS),
     dropped: count(DROPPED),
   };
 }

@@ -111,7 +111,7 @@ export class Firewall {
   counters(): Promise<FirewallCounters> {
     return this.#serial.run(async () => {
       const listing = await this.#namespace.run(this.#nft, ['-j', ...LIST_COUNTERS]);
-      return readCounters(listing, this.#ruleset ?? { listeners: [] });
+      return readCounters(listing, this.#ruleset ?? { openings: [] });
     });
   }
 
@@ -172,7 +172,7 @@ export class Firewall {
     const previous = this.#ruleset ?? (await this.#loadedByEarlierAgent());
     if (previous) {
       try {
-        await this.#commit(replace(previous, ruleset));
+        await this.#replace(previous, ruleset);
         return;
       } catch (error) {
         this.#log.warn({ err: error }, 'the firewall is not as we left it, building it anew');
@@ -186,6 +186,17 @@ export class Firewall {
         details,
         cause: error,
       });
+    }
+  }
+
+  async #replace(previous: Ruleset, next: Ruleset): Promise<void> {
+    const { preparation, change, withdrawal } = replace(previous, next);
+    if (preparation.nftables.length > 0) await this.#commit(preparation);
+    try {
+      await this.#commit(change);
+    } catch (error) {
+      await this.#commit(withdrawal).catch((err) => this.#log.warn({ err }, 'sets without rules are left'));
+      throw error;
     }
   }
 

@@ -71,3 +71,9 @@ export const opensNoAssociation: Statement = {
 export const laterFragment: Statement = {
   match: { op: '!=', left: { '&': [field('ip', 'frag-off'), 0x1fff] }, right: 0 },
 };
+
+/** Of a packet that prerouting has accepted. */
+const ADMITTED = 1;
+/** Accept in prerouting, and let the later hooks know. */
+export const admit: Statement[] = [setMeta('mark', ADMITTED), accept];
+export const admitted: Statement = equals(meta('mark'), ADMITTED);

@@ -14,10 +14,12 @@ export function securityGroupRoutes(
   interfaces: Interfaces,
   namespace: Pick<Namespace, 'speak'>,
 ): Route[] {
-  /** Once there are rules, the amphora may show itself. */
+  /**
+   * Once there are rules, the amphora may show itself. Only then: an announcement costs our own memory of the neighbours,
+   * and the packets that wait for an answer to where a neighbour is.
+   */
   const appear = async () => {
-    await namespace.speak();
-    await interfaces.announce();
+    if (await namespace.speak()) await interfaces.announce();
   };
   return [
     [

@@ -50,6 +50,8 @@ export const FirewallCounters = z.object({
       dropped: Count,
     }),
   ),
+  /** Accepted: VRRP and stick tables of the other amphorae. */
+  peers: Count,
   /** What was for no listener. */
   dropped: Count,
 });

@@ -98,7 +98,7 @@ function openingsOf(amphoraId: string): string[] {
   };
   const verdicts = nftables.find(({ map }) => map?.name === 'listeners')?.map?.elem ?? [];
   return (verdicts as [{ concat: [string, number] }, object][]).map(([{ concat }]) => {
-    const sources = nftables.find(({ set }) => set?.name === `${concat.join('-')}-4`)?.set?.elem;
+    const sources = nftables.find(({ set }) => set?.name.startsWith(`${concat.join('-')}-4-`))?.set?.elem;
     return opening(String(concat[1]), sources?.map(network) ?? null);
   });
 }

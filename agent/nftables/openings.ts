@@ -1,0 +1,51 @@
+import type { ListenerRule } from '../../src/amphora-api/security-group.ts';
+import { type CidrSet, isWholeFamily, uniteCidrs } from './cidr-set.ts';
+import type { NftChain } from './ruleset.ts';
+import { intervalSet, type NftSet, type SetReference } from './sets.ts';
+import * as nft from './statements.ts';
+
+/** One port of the VIP, and who may use it. */
+export interface Opening extends Pick<ListenerRule, 'protocol' | 'port'> {
+  /** Name of its chain, such as `tcp-80`. */
+  chain: string;
+  sources: CidrSet;
+}
+
+/** The counters of an opening's chain. */
+export const acceptedBy = (chain: string) => `${chain}-accepted`;
+export const droppedBy = (chain: string) => `${chain}-dropped`;
+
+const FAMILIES = [4, 6] as const;
+const EVERYONE = ['0.0.0.0/0', '::/0'];
+/** Nobody on a network has these. */
+const LOOPBACK = { 4: nft.prefix('127.0.0.0', 8), 6: '::1' };
+
+/** One opening for each protocol and port, whatever number of rules name it; none where nobody is allowed. */
+export function uniteRules(rules: readonly ListenerRule[]): Opening[] {
+  const byChain = Map.groupBy(rules, ({ protocol, port }) => `${protocol.toLowerCase()}-${port}`);
+  return [...byChain].flatMap(([chain, united]) => {
+    const [{ protocol, port }] = united as [ListenerRule];
+    const sources = uniteCidrs(united.flatMap(({ allowed_cidrs }) => allowed_cidrs ?? EVERYONE));
+    const nobody = FAMILIES.every((family) => sources[family].length === 0);
+    return nobody ? [] : [{ chain, protocol, port, sources }];
+  });
+}
+
+/** The sets that its chain looks sources up in. */
+export function sourceSets({ chain, sources }: Opening): NftSet[] {
+  return FAMILIES.filter(
+    (family) => sources[family].length > 0 && !isWholeFamily(sources[family], family),
+  ).map((family) => intervalSet(chain, sources, family));
+}
+
+/** Decides about each packet to the opening, and counts it. */
+export function openingChain({ chain, sources }: Opening, at: SetReference): NftChain {
+  const allowed = FAMILIES.filter((family) => sources[family].length > 0).map((family) => {
+    const source = nft.field(nft.header(family), 'saddr');
+    const matches = isWholeFamily(sources[family], family)
+      ? nft.differs(source, LOOPBACK[family])
+      : nft.equals(source, at(`${chain}-${family}`));
+    return [matches, nft.count(acceptedBy(chain)), ...nft.admit];
+  });
+  return { name: chain, rules: [...allowed, [nft.count(droppedBy(chain)), nft.goto('dropped')]] };
+}
