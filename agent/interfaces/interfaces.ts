@@ -110,7 +110,10 @@ export class Interfaces {
       await this.#forgetVanished();
       const { mac_address, mtu, fixed_ips, vip_net_info } = body;
       const known = this.#records.find((record) => record.mac_address === mac_address);
-      const vip = vip_net_info ?? known?.vip;
+      // Octavia repeats the VIP when it plugs a member's network there, but not the additional VIPs.
+      const vip = vip_net_info
+        ? { ...vip_net_info, additional_vips: vip_net_info.additional_vips ?? known?.vip?.additional_vips }
+        : known?.vip;
       const is_sriov = body.is_sriov ?? vip?.is_sriov ?? false;
       const name = vip
         ? VIP_INTERFACE
