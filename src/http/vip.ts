@@ -100,7 +100,7 @@ async function planInNetwork(network: Network, networkId: string, request: VipRe
   if (found === undefined) throw missingReference('Network', networkId);
   if (request.vip_subnet_id !== null) {
     const subnet = await findSubnet(network, request.vip_subnet_id);
-    if (subnet.networkId !== networkId) {
+    if (!found.subnetIds.includes(subnet.id)) {
       throw invalidInput('vip_subnet_id', subnet.id, `It does not belong to network ${networkId}.`);
     }
     return plan(network, request, networkId, [subnet.id]);
@@ -132,12 +132,14 @@ async function plan(
   subnetIds: string[],
 ): Promise<VipPlan> {
   const seen = new Set(subnetIds.length === 1 ? subnetIds : []);
+  const own =
+    request.additional_vips.length > 0 ? await network.getNetwork(networkId, providerCall()) : undefined;
   for (const { subnet_id: subnetId } of request.additional_vips) {
     if (seen.has(subnetId))
       throw invalidInput('additional_vips', subnetId, 'A subnet can have one VIP only.');
     seen.add(subnetId);
     const subnet = await findSubnet(network, subnetId);
-    if (subnet.networkId !== networkId) {
+    if (!own?.subnetIds.includes(subnet.id)) {
       throw invalidInput(
         'additional_vips',
         subnetId,

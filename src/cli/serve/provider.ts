@@ -28,7 +28,7 @@ export interface OpenedProvider {
 export async function openProvider({ config, db, authority, log }: Parts): Promise<OpenedProvider> {
   if (config.provider === 'noop') {
     const { createNoopProvider } = await import('../../providers/noop/provider.ts');
-    return { provider: createNoopProvider({ failures: config.noop_fail }) };
+    return { provider: createNoopProvider({ failures: config.noop_fail, permissive: true }) };
   }
   const { createAgentClient } = await import('../../amphora-api/undici-client.ts');
   const { certificate, privateKey } = await authority.issueForController(CONTROLLER_CERTIFICATE_DAYS);

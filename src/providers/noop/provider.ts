@@ -17,12 +17,17 @@ export interface NoopProvider extends Provider {
  * A provider that remembers and answers at once: everything of the control plane is real except compute and network.
  * @param options.failures entries of the setting `noop_fail`.
  * @param options.agentRequests sees every agent call before it is checked.
+ * @param options.permissive see `NoopNetwork`.
  */
 export function createNoopProvider(
-  options: { failures?: readonly string[]; agentRequests?: (verb: string, target: AgentTarget) => void } = {},
+  options: {
+    failures?: readonly string[];
+    agentRequests?: (verb: string, target: AgentTarget) => void;
+    permissive?: boolean;
+  } = {},
 ): NoopProvider {
   const failures = new Failures(options.failures);
-  const network = new NoopNetwork();
+  const network = new NoopNetwork(options);
   const agent = new NoopAgent(options.agentRequests);
   return {
     name: 'noop',
