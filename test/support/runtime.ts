@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'nats';
@@ -18,6 +18,7 @@ import { type Machines, machinesWith } from '../../src/machines/registry.ts';
 import type { Topology } from '../../src/model/status.ts';
 import { createNoopProvider } from '../../src/providers/noop/provider.ts';
 import { FileStore } from '../../src/secrets/file-store.ts';
+import type { SecretStore } from '../../src/secrets/secret-store.ts';
 import { type Db, openDatabase } from '../../src/store/database.ts';
 import { compileRowChanges } from '../../src/store/row-changes.ts';
 import { startTestNats } from './nats.ts';
@@ -28,6 +29,8 @@ export interface Runtime {
   db: Db;
   mailbox: Mailbox;
   provider: ReturnType<typeof createNoopProvider>;
+  /** What `file:NAME` means, to nodes and whoever else needs it. */
+  secrets: { store: SecretStore; directory: string };
   startNode(name: string, options?: NodeTestOptions): Promise<Node>;
   /** Store a load balancer as the API does, and bring its actor to life. */
   createLoadBalancer(options?: { topology?: Topology; listeners?: number }): Promise<string>;
@@ -63,7 +66,9 @@ export async function startRuntime(): Promise<Runtime> {
     stops.push(() => connection.close());
     const mailbox = new Mailbox(new NatsBus(connection, log));
     const authority = await CertificateAuthority.open(directory);
-    const secrets = new FileStore({ directory: join(directory, 'secrets'), env: programEnvironment() });
+    const secretsDirectory = join(directory, 'secrets');
+    mkdirSync(secretsDirectory);
+    const secrets = new FileStore({ directory: secretsDirectory, env: programEnvironment() });
     const provider = createNoopProvider();
 
     const startNode = async (
@@ -116,6 +121,7 @@ export async function startRuntime(): Promise<Runtime> {
       db,
       mailbox,
       provider,
+      secrets: { store: secrets, directory: secretsDirectory },
       startNode,
       stop,
       createLoadBalancer: (options) => createLoadBalancer(db, mailbox, options),
