@@ -1,0 +1,198 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { uniteCidrs } from '../../agent/nftables/cidr-set.ts';
+import { admissionOf } from '../../agent/nftables/interface-rules.ts';
+import { type FirewallInterface, renderRuleset } from '../../agent/nftables/ruleset.ts';
+import { rebuild, replace, type Transaction } from '../../agent/nftables/transaction.ts';
+import { InterfaceRuleList } from '../../src/amphora-api/interface-rules.ts';
+import { SecurityGroup } from '../../src/amphora-api/security-group.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'amphorae-ruleset-properties-'));
+test.after(() => rmSync(directory, { recursive: true, force: true }));
+
+const INTERFACES: FirewallInterface[] = [
+  { name: 'eth1', roles: ['vip', 'member'], filtered: true, addresses: ['10.0.0.7'], vips: ['10.0.0.5'] },
+  { name: 'eth2', roles: ['member'], filtered: false, addresses: ['10.0.1.7'], vips: [] },
+];
+
+const address = fc.oneof(fc.ipV4(), fc.ipV6());
+const cidr = fc.oneof(
+  fc.tuple(fc.ipV4(), fc.integer({ min: 0, max: 32 })),
+  fc.tuple(fc.ipV6(), fc.integer({ min: 0, max: 128 })),
+);
+const cidrText = cidr.map(([text, prefix]) => `${text}/${prefix}`);
+const port = fc.integer({ min: 1, max: 65_535 });
+const protocol = fc.constantFrom('TCP', 'UDP', 'SCTP');
+const list = <T>(items: fc.Arbitrary<T>) => fc.array(items, { maxLength: 6 });
+
+const group = fc.record({
+  revision: fc.nat(),
+  vips: list(address),
+  // Few ports, so that rules meet.
+  rules: list(
+    fc.record(
+      {
+        allowed_cidrs: fc.option(list(cidrText)),
+        protocol,
+        port: fc.constantFrom(80, 443, 65_535),
+      },
+      { requiredKeys: ['protocol', 'port'] },
+    ),
+  ),
+  vrrp_peers: list(address),
+  members: list(fc.record({ address, port, protocol })),
+  pinged: list(address),
+});
+
+/** What nft or a shell would read as more than a value, alone and in a valid one. */
+const syntax = fc.constantFrom(
+  ...[
+    '\n',
+    ';',
+    '}',
+    '{',
+    ',',
+    '@vips-4',
+    '$x',
+    '"',
+    "'",
+    '`',
+    '\\',
+    '\0',
+    '#',
+    ' ',
+    'accept',
+    '-',
+    '0x',
+    '!',
+    '*',
+    '\u2028',
+  ],
+);
+const hostile = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc.tuple(cidrText, syntax, fc.string()).map((parts) => parts.join('')),
+  fc.tuple(syntax, cidrText).map((parts) => parts.join('')),
+  fc.tuple(address, syntax, address).map((parts) => parts.join('')),
+  fc.anything(),
+);
+
+/** Each place of a security group that something hostile can be put in, and the field that has to be named. */
+const PLACES: [string, (it: unknown) => object][] = [
+  ['vips.0', (it) => ({ vips: [it] })],
+  ['vrrp_peers.0', (it) => ({ vrrp_peers: [it] })],
+  ['pinged.0', (it) => ({ pinged: [it] })],
+  ['members.0.address', (it) => ({ members: [{ address: it, port: 80, protocol: 'TCP' }] })],
+  ['members.0.protocol', (it) => ({ members: [{ address: '10.0.0.1', port: 80, protocol: it }] })],
+  ['members.0.port', (it) => ({ members: [{ address: '10.0.0.1', port: it, protocol: 'TCP' }] })],
+  ['rules.0.port', (it) => ({ rules: [{ port: it, protocol: 'TCP' }] })],
+  ['rules.0.protocol', (it) => ({ rules: [{ port: 80, protocol: it }] })],
+  ['rules.0.allowed_cidrs.0', (it) => ({ rules: [{ port: 80, protocol: 'TCP', allowed_cidrs: [it] }] })],
+  ['revision', (it) => ({ revision: it })],
+];
+const EMPTY = { revision: 1, vips: [], rules: [], vrrp_peers: [], members: [] };
+
+const ADDRESS = /^[0-9a-f.:]+$/;
+
+function textsOf(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, item]) => [key, ...textsOf(item)]);
+}
+
+/** The words of a rule set that nothing from outside went into. */
+const OURS = new Set(textsOf(rebuild(renderRuleset(EMPTY, INTERFACES))));
+
+test('whatever passes the schema has no character in a rule set that could be syntax', () => {
+  fc.assert(
+    fc.property(fc.constantFrom(...PLACES), hostile, ([field, place], it) => {
+      const parsed = SecurityGroup.safeParse({ ...EMPTY, ...place(it) });
+      if (!parsed.success) {
+        assert.ok(parsed.error.issues[0]?.path.join('.').startsWith(field), `${field} is named`);
+        return;
+      }
+      for (const text of textsOf(rebuild(renderRuleset(parsed.data, INTERFACES)))) {
+        assert.ok(OURS.has(text) || /^@?[0-9a-z-]*$/.test(text) || ADDRESS.test(text), text);
+      }
+    }),
+    { numRuns: 3_000 },
+  );
+});
+
+test('an interface rule is taken or refused as a whole', () => {
+  const rule = (it: unknown) => [
+    { protocol: 'TCP', port: 80, cidr: it },
+    { protocol: it, port: 80, cidr: null },
+    { protocol: 'TCP', port: it, cidr: null },
+  ];
+  fc.assert(
+    fc.property(fc.nat({ max: 2 }), hostile, (which, it) => {
+      const parsed = InterfaceRuleList.safeParse([rule(it)[which]]);
+      if (!parsed.success) return assert.is(parsed.error.issues[0]?.path[0], 0);
+      const admission = admissionOf(
+        { revision: 1, interface_rules: { '10.0.0.5': parsed.data } },
+        INTERFACES,
+      );
+      for (const text of textsOf(renderRuleset(admission, INTERFACES).sets)) {
+        assert.ok(OURS.has(text) || /^[0-9a-z-]*$/.test(text) || ADDRESS.test(text), text);
+      }
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test('an interval set holds no elements that overlap or touch, and every network that was given', () => {
+  fc.assert(
+    fc.property(list(cidrText), (cidrs) => {
+      const united = uniteCidrs(cidrs);
+      for (const intervals of [united[4], united[6]]) {
+        for (const [index, { first, last }] of intervals.entries()) {
+          const next = intervals[index + 1];
+          assert.ok(first <= last && (!next || last + 1n < next.first));
+        }
+      }
+      assert.equal(uniteCidrs(cidrs.toReversed()), united);
+      for (const each of cidrs) {
+        const alone = uniteCidrs([each]);
+        for (const family of [4, 6] as const) {
+          for (const { first, last } of alone[family]) {
+            assert.ok(united[family].some((interval) => interval.first <= first && last <= interval.last));
+          }
+        }
+      }
+    }),
+  );
+});
+
+test('the kernel takes any two rule sets, one after the other', () => {
+  const groups = fc.sample(group, { numRuns: 40, seed: 4 }).map((it) => SecurityGroup.parse(it));
+  const rulesets = groups.map((it) => renderRuleset(it, INTERFACES));
+  const transactions = rulesets.flatMap((ruleset, index): Transaction[] => {
+    const previous = rulesets[index - 1];
+    if (!previous) return [rebuild(ruleset)];
+    const { preparation, change } = replace(previous, ruleset);
+    return [preparation, change];
+  });
+  const files = transactions.map((transaction, index) => {
+    const file = join(directory, `${index}.json`);
+    writeFileSync(file, JSON.stringify(transaction));
+    return file;
+  });
+  const script = 'for file; do nft -j -f "$file" || exit 1; done; nft -s list ruleset';
+  const load = (paths: string[]) =>
+    execFileSync('unshare', ['--net', 'sh', '-c', script, 'load', ...paths], {
+      encoding: 'utf8',
+      stdio: 'pipe',
+    });
+  const last = join(directory, 'last.json');
+  writeFileSync(last, JSON.stringify(rebuild(rulesets.at(-1) as (typeof rulesets)[0])));
+  const sorted = (listing: string) => listing.split(/[\s,]+/).sort();
+  assert.equal(sorted(load(files)), sorted(load([last])));
+});
+
+test.run();
