@@ -1,7 +1,8 @@
 import type { EffectInput, EffectOutput } from '../machines/effects.ts';
 import type { EffectContext } from '../model/effect.ts';
 import { AmphoraeError, type ErrorRecord, TerminalError, TransientError } from '../model/errors.ts';
-import { type EffectDependencies, requireAmphora } from './dependencies.ts';
+import { findAmphora } from '../store/amphorae.ts';
+import type { EffectDependencies } from './dependencies.ts';
 
 const NO_REASON: ErrorRecord = { kind: 'terminal', code: 'server_failed', message: 'no reason given' };
 
@@ -11,8 +12,10 @@ export function awaitAgent({ db, provider }: EffectDependencies) {
     reference: EffectInput<'awaitAgent'>,
     context: EffectContext,
   ): Promise<EffectOutput<'awaitAgent'>> => {
-    const { amphora } = await requireAmphora(db, reference);
-    const server = amphora.computeId && (await provider.compute.status(amphora.computeId, context));
+    const amphora = await findAmphora(db, reference.amphoraId);
+    if (!amphora)
+      throw new TerminalError('not_found', `amphora ${reference.amphoraId} does not exist any more`);
+    const server = amphora.compute_id && (await provider.compute.status(amphora.compute_id, context));
     if (!server)
       throw new TerminalError(
         'server_lost',

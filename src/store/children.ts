@@ -51,7 +51,13 @@ export async function findStatus(
 /** Rows in one statement: it may have 65,535 parameters, and no table has more than 60 columns. */
 const CHUNK = 1000;
 
-/** Write any number of rows. */
-export async function inChunks<Row>(rows: Row[], write: (chunk: Row[]) => Promise<unknown>): Promise<void> {
-  for (let start = 0; start < rows.length; start += CHUNK) await write(rows.slice(start, start + CHUNK));
+/** Write any number of rows; resolves with what `write` made of them. */
+export async function inChunks<Row, Stored>(
+  rows: Row[],
+  write: (chunk: Row[]) => Promise<Stored[]>,
+): Promise<Stored[]> {
+  const stored: Stored[] = [];
+  for (let start = 0; start < rows.length; start += CHUNK)
+    stored.push(...(await write(rows.slice(start, start + CHUNK))));
+  return stored;
 }

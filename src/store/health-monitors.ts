@@ -31,8 +31,10 @@ export function selectHealthMonitors(db: Queryable) {
 export async function insertHealthMonitors(
   transaction: Queryable,
   rows: Insertable<HealthMonitorTable>[],
-): Promise<void> {
-  await inChunks(rows, (chunk) => transaction.insertInto('health_monitors').values(chunk).execute());
+): Promise<Selectable<HealthMonitorTable>[]> {
+  return inChunks(rows, (chunk) =>
+    transaction.insertInto('health_monitors').values(chunk).returningAll().execute(),
+  );
 }
 
 export async function updateHealthMonitor(

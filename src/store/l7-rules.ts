@@ -21,8 +21,11 @@ export function selectL7Rules(db: Queryable) {
   return db.selectFrom('l7rules').selectAll('l7rules');
 }
 
-export async function insertL7Rules(transaction: Queryable, rows: Insertable<L7RuleTable>[]): Promise<void> {
-  await inChunks(rows, (chunk) => transaction.insertInto('l7rules').values(chunk).execute());
+export async function insertL7Rules(
+  transaction: Queryable,
+  rows: Insertable<L7RuleTable>[],
+): Promise<Selectable<L7RuleTable>[]> {
+  return inChunks(rows, (chunk) => transaction.insertInto('l7rules').values(chunk).returningAll().execute());
 }
 
 export async function updateL7Rule(

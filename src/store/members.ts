@@ -33,8 +33,11 @@ export function selectPluggedNetworks(db: Queryable, loadBalancerId: string) {
     .execute();
 }
 
-export async function insertMembers(transaction: Queryable, rows: Insertable<MemberTable>[]): Promise<void> {
-  await inChunks(rows, (chunk) => transaction.insertInto('members').values(chunk).execute());
+export async function insertMembers(
+  transaction: Queryable,
+  rows: Insertable<MemberTable>[],
+): Promise<Selectable<MemberTable>[]> {
+  return inChunks(rows, (chunk) => transaction.insertInto('members').values(chunk).returningAll().execute());
 }
 
 export async function updateMember(

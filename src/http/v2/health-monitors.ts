@@ -147,7 +147,7 @@ export function presentHealthMonitor(row: HealthMonitor) {
   };
 }
 
-async function refusingSecond(poolId: string, insert: () => Promise<void>): Promise<void> {
+async function refusingSecond(poolId: string, insert: () => Promise<unknown>): Promise<void> {
   try {
     await insert();
   } catch (error) {

@@ -28,6 +28,7 @@ import { healthMonitorRow } from './health-monitors.ts';
 import { l7PolicyRow, movedTo } from './l7-policies.ts';
 import { l7RuleRow } from './l7-rules.ts';
 import { listenerRow } from './listeners.ts';
+import type { StoredLeaves } from './load-balancer-view.ts';
 import { poolRow } from './pools.ts';
 
 /**
@@ -176,11 +177,18 @@ export function growthOf(tree: Tree): Growth {
   };
 }
 
-export async function insertTree(transaction: Queryable, tree: Tree): Promise<void> {
+/** Resolves with the rows that only their own columns describe, as they are stored now, in the order of lists. */
+export async function insertTree(transaction: Queryable, tree: Tree): Promise<StoredLeaves> {
   await insertPools(transaction, tree.pools);
-  await insertHealthMonitors(transaction, tree.healthMonitors);
-  await insertMembers(transaction, tree.members);
+  const healthMonitors = await insertHealthMonitors(transaction, tree.healthMonitors);
+  const members = await insertMembers(transaction, tree.members);
   await insertListeners(transaction, tree.listeners);
   await insertL7Policies(transaction, tree.l7policies);
-  await insertL7Rules(transaction, tree.l7rules);
+  const l7rules = await insertL7Rules(transaction, tree.l7rules);
+  return { healthMonitors, members: members.sort(byId), l7rules: l7rules.sort(byId) };
+}
+
+/** Rows of one transaction are of the same age. */
+function byId(a: { id: string }, b: { id: string }): number {
+  return a.id < b.id ? -1 : 1;
 }

@@ -169,7 +169,7 @@ async function createLoadBalancer(api: Api, body: NewLoadBalancer, callersProjec
         },
         additionalVipRows(id, vip),
       );
-      await insertTree(transaction, tree);
+      const leaves = await insertTree(transaction, tree);
       if (vip.owned && !(await deleteVipIntent(transaction, id))) {
         throw new Fault(503, 'Making the load balancer took too long. Try again.');
       }
@@ -181,7 +181,7 @@ async function createLoadBalancer(api: Api, body: NewLoadBalancer, callersProjec
       });
       const row = await findRow(transaction, loadBalancers, id);
       return {
-        answer: { ...presentLoadBalancer(row), ...(await viewTree(transaction, id)) },
+        answer: { ...presentLoadBalancer(row), ...(await viewTree(transaction, id, leaves)) },
         envelope,
       };
     });

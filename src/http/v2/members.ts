@@ -130,7 +130,7 @@ export function presentMember(row: Member) {
   };
 }
 
-async function refusingDuplicates(member: NewMember, insert: () => Promise<void>): Promise<void> {
+async function refusingDuplicates(member: NewMember, insert: () => Promise<unknown>): Promise<void> {
   try {
     await insert();
   } catch (error) {
