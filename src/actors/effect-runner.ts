@@ -13,6 +13,9 @@ import type { ActorId } from './store.ts';
 
 export type EffectResult = { output: unknown } | { error: ErrorRecord };
 
+/** Work that goes on for so long after it was cancelled is not waited for: others need its slot. */
+const DEAF_AFTER_MS = 5_000;
+
 interface Run {
   partition: number;
   abort: AbortController;
@@ -124,12 +127,8 @@ export class EffectRunner {
     try {
       for (let attempt = 1; ; attempt++) {
         try {
-          const run = () =>
-            this.#slots.use(() => {
-              signal.throwIfAborted();
-              return effect.run(input as never, { signal, epoch, requestId });
-            }, signal);
-          const output = await (effect.callsProvider ? this.#providerSlots.use(run, signal) : run());
+          const run = () => effect.run(input as never, { signal, epoch, requestId });
+          const output = await this.#inSlots(effect, run, signal);
           return { output: output ?? null };
         } catch (error) {
           const record = signal.aborted ? undefined : toErrorRecord(error);
@@ -146,6 +145,39 @@ export class EffectRunner {
     } finally {
       cancelDeadline();
     }
+  }
+
+  /** Run work when there is a slot for it, and give the slot back when it ends, or does not hear that it is cancelled. */
+  async #inSlots(
+    { callsProvider }: Effect,
+    run: () => Promise<unknown>,
+    signal: AbortSignal,
+  ): Promise<unknown> {
+    let work: Promise<unknown> | undefined;
+    const inNodeSlot = () =>
+      this.#slots.use(() => {
+        signal.throwIfAborted();
+        work = run();
+        return this.#endOrDeafness(work, signal);
+      }, signal);
+    await (callsProvider ? this.#providerSlots.use(inNodeSlot, signal) : inNodeSlot());
+    return work;
+  }
+
+  #endOrDeafness(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      let cancel = () => {};
+      const wait = () => {
+        cancel = this.#clock.after(DEAF_AFTER_MS, resolve);
+      };
+      const ended = () => {
+        signal.removeEventListener('abort', wait);
+        cancel();
+        resolve();
+      };
+      signal.addEventListener('abort', wait, { once: true });
+      work.then(ended, ended);
+    });
   }
 }
 

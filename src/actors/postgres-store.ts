@@ -141,6 +141,8 @@ export class PostgresActorStore implements ActorStore {
       [node],
     );
     const life = `now() + $2 * interval '1 millisecond'`;
+    // Nobody asks for so much: the clock was set back since, and the holder may be long dead.
+    const tooLong = `now() + 2 * $2 * interval '1 millisecond'`;
     if (!inherit) {
       await this.#queryAtOnce(
         `UPDATE partitions SET lease_until = ${life} WHERE owner = $1 AND lease_until > now()`,
@@ -148,7 +150,8 @@ export class PostgresActorStore implements ActorStore {
       );
     }
     const { rows } = await this.#queryAtOnce(
-      `SELECT (SELECT count(*)::int FROM nodes WHERE seen_at > now() - $2 * interval '1 millisecond') AS nodes,
+      `SELECT (SELECT count(*)::int FROM nodes
+           WHERE seen_at BETWEEN now() - $2 * interval '1 millisecond' AND ${life}) AS nodes,
          (SELECT count(*)::int FROM partitions) AS partitions,
          (SELECT count(*)::int FROM partitions WHERE owner = $1 AND lease_until > now() AND NOT $3) AS held`,
       [node, leaseMs, inherit],
@@ -158,7 +161,8 @@ export class PostgresActorStore implements ActorStore {
     await this.#queryAtOnce(
       `UPDATE partitions SET owner = $1, epoch = epoch + 1, lease_until = ${life}
        WHERE id IN (
-         SELECT id FROM partitions WHERE owner IS NULL OR lease_until <= now() OR ($3 AND owner = $1)
+         SELECT id FROM partitions
+         WHERE owner IS NULL OR lease_until <= now() OR lease_until > ${tooLong} OR ($3 AND owner = $1)
          ORDER BY (owner = $1) DESC NULLS LAST, random() LIMIT $4 FOR UPDATE SKIP LOCKED)`,
       [node, leaseMs, inherit, Math.max(share - held, 0)],
     );

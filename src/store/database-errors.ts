@@ -10,6 +10,8 @@ const UNAVAILABLE = new Set([
   '25P03', // idle in transaction for too long
   '40001', // serialization failure
   '40P01', // deadlock
+  '53100', // disk full
+  '53200', // out of memory
   '53300', // too many connections
   '55P03', // lock not available
   '57P01', // administrator shutdown

@@ -35,6 +35,13 @@ storeContract(async () => {
         .where('actor_id', '=', actorId)
         .execute() as Promise<{ event: { type: string }; error: string }[]>,
     elapse: (ms) => pause(ms),
+    // Nobody may set the clock of this host: what is stored moves the other way.
+    setClock: async (byMs) => {
+      const back = sql`${-byMs} * interval '1 millisecond'`;
+      await sql`UPDATE partitions SET lease_until = lease_until + ${back}`.execute(db);
+      await sql`UPDATE nodes SET seen_at = seen_at + ${back}`.execute(db);
+      await sql`UPDATE timers SET due_at = due_at + ${back}`.execute(db);
+    },
   };
 });
 

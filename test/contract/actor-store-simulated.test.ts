@@ -18,6 +18,9 @@ storeContract(async () => {
     elapse: async (ms) => {
       now += ms;
     },
+    setClock: async (byMs) => {
+      now += byMs;
+    },
   };
 });
 

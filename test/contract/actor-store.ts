@@ -15,6 +15,8 @@ export interface StoreHarness {
   deadLetters(actorId: string): Promise<{ event: { type: string }; error: string }[]>;
   /** Let the store's clock go on. */
   elapse(ms: number): Promise<void>;
+  /** Set the store's clock, forward or back. */
+  setClock(byMs: number): Promise<void>;
 }
 
 const NODE = 'node-a';
@@ -319,6 +321,28 @@ export function storeContract(open: () => Promise<StoreHarness>): void {
     await store.releaseLeases('node-b', surplus);
     await store.removeNode('node-b');
     assert.is((await store.renewLeases(NODE, LEASE_MS, false)).leases.length, PARTITIONS);
+  });
+
+  promise('a lease from before the clock was set back keeps nobody out', async (given) => {
+    const { store, actor, epoch, setClock } = given;
+    await setClock(-3_600_000);
+    const { leases, share } = await store.renewLeases('node-b', LEASE_MS, false);
+    assert.equal([leases.length, share], [PARTITIONS, PARTITIONS]);
+    assert.ok((leases.find(({ partition }) => partition === actor.partition)?.epoch ?? 0) > epoch);
+  });
+
+  promise('a holder that lives renews its leases after the clock was set back', async (given) => {
+    const { store, actor, epoch, setClock } = given;
+    await setClock(-3_600_000);
+    assert.is(await epochOf(store, NODE, actor.partition), epoch);
+    assert.equal((await store.renewLeases('node-b', LEASE_MS, false)).leases, []);
+  });
+
+  promise('leases that end because the clock was set forward are held under new epochs', async (given) => {
+    const { store, actor, epoch, commit, first, setClock } = given;
+    await setClock(3_600_000);
+    assert.ok((await epochOf(store, NODE, actor.partition)) > epoch);
+    assert.equal(await store.commit(commit(actor, message(first), outcome())), { result: 'fenced' });
   });
 
   promise('nobody gives back what is another’s', async ({ store, actor, epoch }) => {

@@ -46,14 +46,20 @@ const PATIENCE_MS = 3_000;
 /** How long it takes at most until a process that has ended is there again. */
 const RESTART_MS = 4_000;
 
-/** From the last fault on, everything comes to rest within this time: the longest, a failover of two that fails at last. */
-export const REST_MS = 4 * deadlines.failover + deadlines.delete + 2 * LEASE_MS + 20_000;
+/** How far the store's clock is set at once. */
+export const CLOCK_STEP_MS = 30_000;
+
+/**
+ * From the last fault on, everything comes to rest within this time: the longest, a failover of two that fails at last.
+ * Deadlines are late by as much as the clock was set back.
+ */
+export const REST_MS = 4 * deadlines.failover + deadlines.delete + 2 * LEASE_MS + 20_000 + 3 * CLOCK_STEP_MS;
 
 /** ... and of what was stale, within this time: those that fail wait for the next window, and only one is made at once. */
 export const RENEWED_MS = 3 * REST_MS;
 
 /** An effect ends within this time: it is taken over, and tried until its own deadline. The charts wait longer. */
-export const EFFECT_MS = PATIENCE_MS + RESTART_MS + LEASE_MS + 11_000;
+export const EFFECT_MS = PATIENCE_MS + RESTART_MS + 2 * LEASE_MS + 11_000;
 
 /** What a node is made of that a seeded bug may replace. */
 export interface NodeOrgans {

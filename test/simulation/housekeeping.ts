@@ -31,7 +31,7 @@ export function keepHouse(parts: HouseholdParts): void {
 }
 
 /** The simulated world as a provider shows it. */
-function through({ clock, store, world, storeLink, worldLink }: HouseholdParts): OrphanParts {
+function through({ store, world, storeLink, worldLink }: HouseholdParts): OrphanParts {
   const ids = () => [...world.servers.keys()];
   return {
     compute: {
@@ -49,7 +49,7 @@ function through({ clock, store, world, storeLink, worldLink }: HouseholdParts):
     },
     ended: (kind, candidates) =>
       storeLink.call(() => {
-        const before = clock.now() - GRACE_MS;
+        const before = store.now() - GRACE_MS;
         const over = store
           .actors()
           .filter((actor) => actor.kind === kind && actor.done && actor.updatedAt < before);

@@ -1,7 +1,15 @@
 import pino, { type Logger } from 'pino';
 import { SimulatedBus } from './bus.ts';
 import { Client } from './client.ts';
-import { Cluster, EFFECT_MS, LEASE_MS, type NodeOrgans, RENEWED_MS, REST_MS } from './cluster.ts';
+import {
+  CLOCK_STEP_MS,
+  Cluster,
+  EFFECT_MS,
+  LEASE_MS,
+  type NodeOrgans,
+  RENEWED_MS,
+  REST_MS,
+} from './cluster.ts';
 import { SimulatedFailovers } from './failover-queue.ts';
 import { calm, type Faults } from './faults.ts';
 import { Heartbeats } from './heartbeats.ts';
@@ -47,8 +55,10 @@ export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Pr
   const rows = new Rows(() => time.now);
   const faults: Faults = { ...calm };
   const invariants = new Invariants(rows, () => time.now);
+  /** How far the database's clock is off. */
+  const clock = { offMs: 0 };
   const store = new (bug.Store ?? SimulatedStore)({
-    now: () => time.now,
+    now: () => time.now + clock.offMs,
     random,
     applyRowChange: (change) => rows.apply(change),
   });
@@ -75,7 +85,7 @@ export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Pr
     time.after(random.between(STORM_MS / 8, STORM_MS), () => client.change());
   }
   const heartbeats = new Heartbeats({ rows, store, bus: api, random });
-  brew({ time, random, faults, cluster, heartbeats, invariants, tell });
+  brew({ time, random, faults, clock, cluster, heartbeats, invariants, tell });
   await time.run(() => false, STORM_MS);
 
   tell('the faults stop');
@@ -134,12 +144,13 @@ function brew(parts: {
   time: VirtualTime;
   random: Random;
   faults: Faults;
+  clock: { offMs: number };
   cluster: Cluster;
   heartbeats: Heartbeats;
   invariants: Invariants;
   tell(text: string): void;
 }): void {
-  const { time, random, faults, cluster, heartbeats, invariants, tell } = parts;
+  const { time, random, faults, clock, cluster, heartbeats, invariants, tell } = parts;
   // Some runs have bad links and some have not, so that a failure of processes is also seen alone.
   const sometimes = (most: number) => (random.chance(0.5) ? random.between(0, most) : 0);
   Object.assign(faults, {
@@ -175,6 +186,11 @@ function brew(parts: {
     (process: SimulatedProcess) => {
       tell(`${process.name} is to end`);
       void cluster.close(process);
+    },
+    () => {
+      const byMs = random.between(-CLOCK_STEP_MS, CLOCK_STEP_MS);
+      tell(`the store's clock is set by ${byMs.toFixed(0)} ms`);
+      clock.offMs += byMs;
     },
     () => {
       const outageMs = random.between(0.1, 2) * LEASE_MS;

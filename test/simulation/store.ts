@@ -155,10 +155,13 @@ export class SimulatedStore implements ActorStore {
     const kept = inherit ? [] : this.#partitions.filter(held);
     for (const partition of kept) partition.leaseUntil = now + leaseMs;
 
-    const live = [...this.#nodes.values()].filter((seenAt) => seenAt > now - leaseMs).length;
+    const live = [...this.#nodes.values()].filter(
+      (seenAt) => seenAt > now - leaseMs && seenAt <= now + leaseMs,
+    ).length;
     const share = Math.ceil(PARTITIONS / Math.max(live, 1));
     const free = this.#partitions.filter(
-      ({ owner, leaseUntil }) => owner === null || leaseUntil <= now || (inherit && owner === node),
+      ({ owner, leaseUntil }) =>
+        owner === null || leaseUntil <= now || leaseUntil > now + 2 * leaseMs || (inherit && owner === node),
     );
     const taken = this.#shuffled(free).sort((a, b) => Number(b.owner === node) - Number(a.owner === node));
     for (const partition of taken.slice(0, Math.max(share - kept.length, 0))) {
@@ -211,6 +214,11 @@ export class SimulatedStore implements ActorStore {
     const message = { id: this.#parts.random.uuid(), seq: this.#seq, partition, kind, actorId: id, event };
     this.#messages.set(message.id, copy(message));
     return message;
+  }
+
+  /** The database's clock. */
+  now(): number {
+    return this.#parts.now();
   }
 
   /** Everything stored, for those who look from outside. */
