@@ -16,7 +16,7 @@ import type { AmphoraRow, LoadBalancerRow, Rows } from './rows.ts';
 import type { Content, World } from './world.ts';
 
 /** Longer than everything may take to come to rest: only the charts' deadlines can help then. */
-const DEAF_MS = 330_000;
+const DEAF_MS = 420_000;
 
 export interface EffectParts {
   rows: Rows;
