@@ -8,7 +8,7 @@ import type {
 import { activeHealthMonitor, desired } from './desired.ts';
 import { listenerMode } from './haproxy-frontend.ts';
 import { headerLines } from './haproxy-headers.ts';
-import { endpoint, line, quote, quoteFormat, sample, section } from './haproxy-syntax.ts';
+import { endpoint, host, line, quote, quoteFormat, sample, section } from './haproxy-syntax.ts';
 import { serverTls } from './haproxy-tls.ts';
 import type { TlsFiles } from './tls-files.ts';
 
@@ -38,7 +38,7 @@ export function backend(
     pool.lbAlgorithm === 'SOURCE_IP_PORT' && 'tcp-request content set-var(txn.source_port) src_port',
     `balance ${algorithms[pool.lbAlgorithm]}`,
     ...persistence(graph, pool, mode),
-    ...(monitor ? healthCheck(monitor) : []),
+    ...(monitor ? healthCheck(monitor, desired(pool.members)) : []),
     ...(mode === 'http' ? headerLines(listener) : []),
     'option allbackups',
     listener.connectionLimit > 0 && `fullconn ${listener.connectionLimit}`,
@@ -92,7 +92,7 @@ function persistence(graph: LoadBalancerGraph, { sessionPersistence }: PoolNode,
   }
 }
 
-function healthCheck(monitor: HealthMonitorNode): string[] {
+function healthCheck(monitor: HealthMonitorNode, members: MemberNode[]): string[] {
   const lines = ['load-server-state-from-file global', `timeout check ${seconds(monitor.timeout)}`];
   switch (monitor.type) {
     case 'HTTP':
@@ -102,12 +102,22 @@ function healthCheck(monitor: HealthMonitorNode): string[] {
       return [
         ...lines,
         'option external-check',
-        'external-check path /usr/bin:/bin',
+        `external-check path ${['/usr/bin', '/bin', ...pingedElsewhere(members)].join(':')}`,
         `external-check command ${PING_CHECK}`,
       ];
     default:
       return lines;
   }
+}
+
+/**
+ * Which address to ping instead of a member's own. haproxy does not tell external checks about `addr`; the search path is
+ * all that reaches them.
+ */
+function pingedElsewhere(members: MemberNode[]): string[] {
+  return members.flatMap(({ id, monitorAddress }) =>
+    monitorAddress === null ? [] : [`/${id}=${monitorAddress}/`],
+  );
 }
 
 /** As near as haproxy can come: it takes neither none nor more than 2^31 milliseconds. */
@@ -124,10 +134,10 @@ function httpCheck({
 }: HealthMonitorNode): string[] {
   const version = httpVersion === null ? '' : `HTTP/${httpVersion.toFixed(1)}`;
   // Members may refuse HTTP/1.1 without a Host, so those without a domain are called by their address.
-  const host = domainName === null ? '%[dst]' : quoteFormat(domainName);
+  const name = domainName === null ? '%[dst]' : quoteFormat(domainName);
   return [
     line(`option httpchk ${httpMethod ?? 'GET'} ${quote(urlPath ?? '/')}`, version),
-    ...(httpVersion !== null && httpVersion >= 1.1 ? [`http-check send hdr Host ${host}`] : []),
+    ...(httpVersion !== null && httpVersion >= 1.1 ? [`http-check send hdr Host ${name}`] : []),
     `http-check expect rstatus ${quote(expandCodes(expectedCodes ?? '200').join('|'))}`,
   ];
 }
@@ -173,7 +183,7 @@ function check(pool: PoolNode, member: MemberNode, monitor: HealthMonitorNode): 
     overTls && !pool.tlsEnabled && 'verify none',
     overTls && pool.alpnProtocols !== null && `check-alpn ${pool.alpnProtocols.join(',')}`,
     `inter ${seconds(monitor.delay)} fall ${monitor.maxRetriesDown} rise ${monitor.maxRetries}`,
-    member.monitorAddress !== null && `addr ${member.monitorAddress}`,
+    member.monitorAddress !== null && `addr ${host(member.monitorAddress)}`,
     member.monitorPort !== null && `port ${member.monitorPort}`,
   );
 }

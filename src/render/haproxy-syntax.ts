@@ -26,9 +26,13 @@ export function sample(fetch: string, argument: string): string {
   return /^[\w.-]+$/.test(argument) ? `${fetch}(${argument})` : quote(`${fetch}(${quote(argument)})`);
 }
 
-/** haproxy takes an IPv6 address before a port without brackets only by luck. */
+/** An address in brackets if it needs them: the last part of an IPv6 address could be a port. */
+export function host(address: string): string {
+  return address.includes(':') ? `[${address}]` : address;
+}
+
 export function endpoint(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  return `${host(address)}:${port}`;
 }
 
 function outside(character: string): string {

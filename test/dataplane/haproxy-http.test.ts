@@ -267,19 +267,23 @@ test('every type of health monitor tells members that are well from members that
     [{ ...quick, type: 'TCP' }, well(1), well(2, { protocolPort: 8099 })],
     [{ ...http, type: 'HTTP' }, well(1), well(2)],
     [{ ...http, type: 'HTTPS' }, well(1, { monitorPort: 8443 }), well(2, { monitorPort: 8443 })],
-    [{ ...http, type: 'HTTP', domainName: null }, well(2), well(1)],
+    // Without a name there is a Host all the same, which no member takes for its own: 400.
+    [
+      { ...http, type: 'HTTP', domainName: null, expectedCodes: '400' },
+      well(1),
+      well(2, { monitorPort: 8443 }),
+    ],
     [{ ...quick, type: 'TLS-HELLO' }, well(1, { monitorPort: 8443 }), well(2)],
     [{ ...quick, type: 'PING' }, well(1), well(2, { address: NOBODY })],
+    [
+      { ...quick, type: 'PING' },
+      well(1, { address: NOBODY, monitorAddress: MEMBERS[2] }),
+      well(2, { monitorAddress: NOBODY }),
+    ],
     [{ ...quick, type: 'TCP' }, well(1, { monitorAddress: MEMBERS[2] }), well(2, { monitorAddress: NOBODY })],
   ];
   const sick = ['curl', '-s', '-X', 'PUT', `http://${MEMBERS[1]}:8080/health?500`];
   await stand.members.exec(sick);
-  // Without a name there is a Host all the same, which this member does not take for its own: 400 from each.
-  monitors[3] = [
-    { ...http, type: 'HTTP', domainName: null, expectedCodes: '400' },
-    well(1),
-    well(2, { monitorPort: 8443 }),
-  ];
   await stand.apply({
     listeners: monitors.map((_, index) =>
       listener({ id: uuid(100 + index), protocolPort: 80 + index, defaultPoolId: uuid(200 + index) }),

@@ -121,7 +121,14 @@ const cases: Record<string, LoadBalancerGraph> = {
       }),
     ],
   }),
-  'health-monitor-ping': loadBalancer({ pools: [pool({ healthMonitor: healthMonitor({ type: 'PING' }) })] }),
+  'health-monitor-ping': loadBalancer({
+    pools: [
+      pool({
+        healthMonitor: healthMonitor({ type: 'PING' }),
+        members: [member(), member({ id: uuid(31), monitorAddress: '2001:db8::31' })],
+      }),
+    ],
+  }),
   'health-monitor-tls-hello-on-another-port': loadBalancer({
     listeners: [listener({ protocol: 'HTTPS', protocolPort: 443 })],
     pools: [
