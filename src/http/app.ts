@@ -1,13 +1,15 @@
-import { type Context, Hono, type MiddlewareHandler } from 'hono';
+import { type Context, type Env, Hono, type MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { sql } from 'kysely';
 import type { Api } from './api.ts';
 import { authenticate } from './auth/authenticate.ts';
-import { guarded } from './auth/guard.ts';
+import { guarded, operationsOf } from './auth/guard.ts';
+import type { Operation } from './auth/operation.ts';
 import { BODY_LIMIT } from './body.ts';
 import { discoveryRoutes } from './discovery.ts';
 import { Fault, faultBody, toFault } from './fault.ts';
 import { acceptJson } from './media.ts';
+import { openApiRoutes } from './openapi/routes.ts';
 import { actorRoutes } from './v2/actors.ts';
 import { amphoraRoutes } from './v2/amphorae.ts';
 import { availabilityZoneProfileRoutes } from './v2/availability-zone-profiles.ts';
@@ -45,16 +47,22 @@ export function createApi(api: Api): Hono {
   app.use(authenticate(api));
   app.get('/healthcheck', (context) => healthcheck(api, context));
   app.get('/load-balancer/healthcheck', (context) => healthcheck(api, context));
+  const operations: Operation[] = [];
+  app.route('/', openApiRoutes(operations));
   app.use(acceptJson, onlyKnownMethods, bodyLimit({ maxSize: BODY_LIMIT, onError: tooLarge }));
   app.route('/', discoveryRoutes());
   app.route('/load-balancer', discoveryRoutes());
 
-  const resources = guarded(api, '/lbaas', resourceRoutes(api));
+  const guard = <E extends Env>(base: string, routes: Hono<E>) => {
+    operations.push(...operationsOf(base, routes));
+    return guarded(api, base, routes);
+  };
+  const resources = guard('/lbaas', resourceRoutes(api));
   const others = {
-    '/octavia/amphorae': guarded(api, '/octavia/amphorae', amphoraRoutes(api)),
-    '/amphorae/networks': guarded(api, '/amphorae/networks', networkRoutes(api)),
-    '/amphorae/actors': guarded(api, '/amphorae/actors', actorRoutes(api)),
-    '/amphorae/failovers': guarded(api, '/amphorae/failovers', failoverRoutes(api)),
+    '/octavia/amphorae': guard('/octavia/amphorae', amphoraRoutes(api)),
+    '/amphorae/networks': guard('/amphorae/networks', networkRoutes(api)),
+    '/amphorae/actors': guard('/amphorae/actors', actorRoutes(api)),
+    '/amphorae/failovers': guard('/amphorae/failovers', failoverRoutes(api)),
   };
   for (const version of ['/v2', '/v2.0']) {
     for (const base of [version, `${version}/lbaas`])

@@ -21,7 +21,7 @@ const PUBLIC = new Set([
   '/load-balancer',
   '/healthcheck',
   '/load-balancer/healthcheck',
-  '/openapi.json',
+  '/openapi',
   '/docs',
 ]);
 

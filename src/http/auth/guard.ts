@@ -10,17 +10,29 @@ import type { Caller } from './caller.ts';
 import { type ObjectKind, type Operation, operationOf } from './operation.ts';
 
 /**
- * The same routes, each behind the policy of its operation. Whoever adds a route that has none hears of it at start.
+ * What each of these routes does. Whoever adds a route that has no policy hears of it at start.
  * @param base where they are mounted, below the version.
  */
+export function operationsOf<E extends Env>(
+  base: string,
+  routes: Hono<E>,
+): (Operation & { route: string })[] {
+  const known = new Map<string, Operation & { route: string }>();
+  for (const { method, path: route } of routes.routes) {
+    if (method === 'ALL' || known.has(`${method} ${route}`)) continue;
+    known.set(`${method} ${route}`, {
+      ...operationOf(method, `${base}${route === '/' ? '' : route}`),
+      route,
+    });
+  }
+  return [...known.values()];
+}
+
+/** The same routes, each behind the policy of its operation. */
 export function guarded<E extends Env>(api: Api, base: string, routes: Hono<E>): Hono {
   const guards = new Hono();
-  const seen = new Set<string>();
-  for (const { method, path } of routes.routes) {
-    const route = `${method} ${path}`;
-    if (method === 'ALL' || seen.has(route)) continue;
-    seen.add(route);
-    guards.on(method, path, guard(api, operationOf(method, `${base}${path === '/' ? '' : path}`)));
+  for (const operation of operationsOf(base, routes)) {
+    guards.on(operation.method, operation.route, guard(api, operation));
   }
   return guards.route('/', routes);
 }
