@@ -1,3 +1,4 @@
+import type { Context } from 'hono';
 import { AmphoraeError } from '../model/errors.ts';
 import { aboutSecret } from '../secrets/about.ts';
 import { authorities, revocationList } from '../secrets/pem.ts';
@@ -39,16 +40,29 @@ export const referencesOfPool = (pool: PoolReferences): References => ({
 });
 
 /**
- * Read what objects refer to, each secret once: what cannot be used now would not be used by a push either.
+ * Read what objects refer to, each secret once, where the caller lets us (contract F5): what cannot be used now would not be used by a push either.
  * @throws Fault 400 for a secret that is missing or not what it should be, 503 when the store cannot be asked
  */
-export async function checkSecrets(store: SecretStore | undefined, users: References[]): Promise<void> {
+export async function checkSecrets(
+  context: Context,
+  store: SecretStore | undefined,
+  users: References[],
+): Promise<void> {
   const certificates = new Set(users.flatMap((user) => user.certificates).filter((ref) => ref !== null));
   const issuers = new Set(users.map(({ authority }) => authority).filter((ref) => ref !== null));
   const lists = users.filter((user) => user.revocationList !== null);
   if (certificates.size + issuers.size + lists.length === 0) return;
   if (store === undefined) throw badRequest('There is no store of secrets to refer to.');
+  const token = context.req.header('x-auth-token');
   try {
+    if (token !== undefined && store.admitUs) {
+      const refs = new Set([
+        ...certificates,
+        ...issuers,
+        ...lists.flatMap((user) => user.revocationList ?? []),
+      ]);
+      await Promise.all([...refs].map((ref) => store.admitUs?.(ref, token)));
+    }
     await Promise.all([
       ...[...certificates].map((ref) => store.certificate(ref)),
       ...[...issuers].map((ref) => checkAuthority(store, ref)),

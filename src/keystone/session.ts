@@ -7,6 +7,7 @@ import { authenticationBody, identityUrl, type ServiceAccount } from './account.
 export interface Token {
   id: string;
   expiresAt: Date;
+  userId: string;
   projectId: string | undefined;
   roles: string[];
   catalog: z.output<typeof Service>[];
@@ -20,6 +21,7 @@ const Service = z.object({
 const TokenBody = z.object({
   token: z.object({
     expires_at: z.coerce.date(),
+    user: z.object({ id: z.string() }),
     project: z.object({ id: z.string() }).optional(),
     roles: z.array(z.object({ name: z.string() })).default([]),
     catalog: z.array(Service).default([]),
@@ -90,10 +92,11 @@ export class KeystoneSession {
     }
     const parsed = TokenBody.safeParse(body);
     if (status === 201 && typeof id === 'string' && parsed.success) {
-      const { expires_at, project, roles, catalog } = parsed.data.token;
+      const { expires_at, user, project, roles, catalog } = parsed.data.token;
       return {
         id,
         expiresAt: expires_at,
+        userId: user.id,
         projectId: project?.id,
         roles: roles.map(({ name }) => name),
         catalog,

@@ -20,4 +20,9 @@ export interface SecretStore {
   certificate(ref: string): Promise<CertificateSecret>;
   /** The PEM text of certificate authorities or of a revocation list; `authorities` and `revocationList` check it. */
   pem(ref: string): Promise<string>;
+  /**
+   * Have us read what a caller refers to, with the caller's own token, where secrets have owners; absent elsewhere. What
+   * the caller may not give is not given: reading it fails then.
+   */
+  admitUs?(ref: string, callerToken: string): Promise<void>;
 }

@@ -4,9 +4,9 @@ import { request } from 'undici';
 import { z } from 'zod';
 import type { ServiceAccount } from '../../src/keystone/account.ts';
 import { endpointOf, type Facing } from '../../src/keystone/catalog.ts';
+import type { Service } from '../../src/keystone/service.ts';
 import type { KeystoneSession } from '../../src/keystone/session.ts';
 import { SERVER_TAG } from '../../src/providers/openstack/nova.ts';
-import type { Service } from '../../src/providers/openstack/service.ts';
 import { openServices } from '../../src/providers/openstack/services.ts';
 
 /** Where `stand/up` listens, and the account that a control plane has there. */
@@ -27,7 +27,7 @@ export const administrator = {
   OS_IDENTITY_API_VERSION: '3',
 };
 
-function account(username: string, projectName: string): ServiceAccount {
+export function account(username: string, projectName: string): ServiceAccount {
   const domain = { name: 'Default' };
   const user = { name: username, domain };
   const project = { name: projectName, domain };

@@ -18,7 +18,7 @@ const layers: Record<string, Layer> = {
   'src/model': { layers: [], packages: ['zod'] },
   'src/machines': { layers: ['src/model'], packages: ['xstate'] },
   'src/render': { layers: ['src/model', 'src/amphora-api'], packages: ['node:crypto'] },
-  'src/secrets': { layers: ['src/model'] },
+  'src/secrets': { layers: ['src/keystone', 'src/model'] },
   'src/amphora-api': {
     layers: ['src/model'],
     packages: ['zod', 'undici', 'node:net', 'node:crypto', 'node:zlib'],
@@ -43,7 +43,7 @@ const layers: Record<string, Layer> = {
     layers: ['src/store', 'src/actors', 'src/model', 'src/amphora-api', 'src/secrets'],
     typesOf: ['src/providers', 'src/machines', 'src/keystone', 'src/config.ts'],
   },
-  'src/keystone': { layers: ['src/model'], packages: ['undici', 'zod'] },
+  'src/keystone': { layers: ['src/model'], packages: ['node:timers/promises', 'undici', 'zod'] },
   'src/config.ts': { layers: ['src/clouds-file.ts'] },
   'src/clouds-file.ts': { layers: [] },
   'src/cli': {

@@ -4,6 +4,7 @@ import { MockAgent } from 'undici';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { z } from 'zod';
+import { Service } from '../../src/keystone/service.ts';
 import { KeystoneSession } from '../../src/keystone/session.ts';
 import { AmphoraeError } from '../../src/model/errors.ts';
 import { OpenstackImages } from '../../src/providers/openstack/glance.ts';
@@ -11,7 +12,6 @@ import { OpenstackNetwork } from '../../src/providers/openstack/neutron.ts';
 import { OpenstackCompute } from '../../src/providers/openstack/nova.ts';
 import { faultOf, NovaServer } from '../../src/providers/openstack/nova-server.ts';
 import { ServerGroups } from '../../src/providers/openstack/server-groups.ts';
-import { Service } from '../../src/providers/openstack/service.ts';
 
 // Real answers of real services (test/openstack/samples), and what they mean to us.
 

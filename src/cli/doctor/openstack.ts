@@ -1,10 +1,10 @@
 import pino from 'pino';
 import { z } from 'zod';
 import type { Config } from '../../config.ts';
+import { segment } from '../../keystone/service.ts';
 import type { Call } from '../../providers/call.ts';
 import { OpenstackImages } from '../../providers/openstack/glance.ts';
 import type { OpenstackOptions } from '../../providers/openstack/provider.ts';
-import { segment } from '../../providers/openstack/service.ts';
 import { COMPUTE_API, openServices, type Services } from '../../providers/openstack/services.ts';
 import { openstackOptions } from '../serve/provider.ts';
 import { type Finding, fail, ok, warn } from './check.ts';

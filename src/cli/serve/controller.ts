@@ -4,14 +4,13 @@ import type { Logger } from 'pino';
 import { systemClock } from '../../actors/clock.ts';
 import { NatsBus } from '../../actors/nats-bus.ts';
 import { Node } from '../../actors/node.ts';
-import { type Config, programEnvironment } from '../../config.ts';
+import type { Config } from '../../config.ts';
 import { CertificateAuthority } from '../../effects/certificate-authority.ts';
 import { createEffects } from '../../effects/effects.ts';
 import { createApi } from '../../http/app.ts';
 import { serveApi } from '../../http/server.ts';
 import { machinesWith } from '../../machines/registry.ts';
 import type { Pace } from '../../providers/provider.ts';
-import { FileStore } from '../../secrets/file-store.ts';
 import { CommitSignal } from '../../status/commit-signal.ts';
 import { StatusPublisher } from '../../status/publisher.ts';
 import { StatusStream } from '../../status/stream.ts';
@@ -24,6 +23,7 @@ import { monitorHealth } from './health.ts';
 import { keepHouse } from './housekeeping.ts';
 import { connectNats } from './nats.ts';
 import { openProvider } from './provider.ts';
+import { openSecrets } from './secrets.ts';
 
 /** One process of the control plane: the REST API, a node that runs actors, or both. */
 export interface Controller {
@@ -59,10 +59,8 @@ export async function createController(
     const committed = new CommitSignal(nats);
     const announce = () => committed.raise();
     const authority = await CertificateAuthority.open(join(config.data_dir, 'ca'));
-    const secrets = new FileStore({
-      directory: config.secrets_dir || join(config.data_dir, 'secrets'),
-      env: programEnvironment(),
-    });
+    const { secrets, close: closeSecrets } = openSecrets(config);
+    closers.push(closeSecrets);
     const { provider, networks } = await open({ config, db: database.db, authority, log });
     closers.push(() => provider.close());
 

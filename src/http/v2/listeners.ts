@@ -57,7 +57,7 @@ export function listenerRoutes(api: Api): Hono {
     const { default_pool_id: poolId, ...given } = withoutProject(body);
     const values = completeListener(given);
     checkListener(values, await listenerLimits(api));
-    await checkSecrets(api.secrets, [referencesOfListener(values)]);
+    await checkSecrets(context, api.secrets, [referencesOfListener(values)]);
     const id = randomUUID();
     const row = await changeLoadBalancer(
       api,
@@ -82,7 +82,7 @@ export function listenerRoutes(api: Api): Hono {
     const limits = await listenerLimits(api);
     if (REFERENCES.some((name) => name in body)) {
       const stored = await findRow(api.db, listeners, id);
-      await checkSecrets(api.secrets, [referencesOfListener({ ...stored, ...body })]);
+      await checkSecrets(context, api.secrets, [referencesOfListener({ ...stored, ...body })]);
     }
     const target = { table: 'listeners', title: 'Listener', id } as const;
     const row = await changeBelow(api, target, async ({ transaction, loadBalancer, revision }) => {

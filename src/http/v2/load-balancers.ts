@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
 import type { AvailabilityZoneData, FlavorData } from '../../model/graph.ts';
 import type { VnicType } from '../../model/status.ts';
 import { findZoneWithProfile } from '../../store/availability-zones.ts';
@@ -72,10 +72,7 @@ export function loadBalancerRoutes(api: Api): Hono {
 
   routes.post('/', async (context) => {
     const body = await readBody(context, 'loadbalancer', LoadBalancerPost);
-    return context.json(
-      { loadbalancer: await createLoadBalancer(api, body, context.get('caller').projectId) },
-      201,
-    );
+    return context.json({ loadbalancer: await createLoadBalancer(context, api, body) }, 201);
   });
 
   routes.put('/:id', async (context) => {
@@ -113,10 +110,10 @@ export function loadBalancerRoutes(api: Api): Hono {
 }
 
 /** `POST /loadbalancers`, in the order of contract A7: the first check that fails decides the answer. */
-async function createLoadBalancer(api: Api, body: NewLoadBalancer, callersProject: string) {
+async function createLoadBalancer(context: Context, api: Api, body: NewLoadBalancer) {
   const { network, config } = api;
   const id = randomUUID();
-  const projectId = body.project_id ?? body.tenant_id ?? callersProject;
+  const projectId = body.project_id ?? body.tenant_id ?? context.get('caller').projectId;
   checkVipOptions(body);
   const pools = collectPools(body);
   const plan = await planVip(network, body);
@@ -131,7 +128,7 @@ async function createLoadBalancer(api: Api, body: NewLoadBalancer, callersProjec
     network,
     [...pools.values()].flatMap(({ members }) => members),
   );
-  await checkSecrets(api.secrets, [
+  await checkSecrets(context, api.secrets, [
     ...body.listeners.map(referencesOfListener),
     ...[...pools.values()].map(referencesOfPool),
   ]);

@@ -51,7 +51,7 @@ export function poolRoutes(api: Api): Hono {
     const { loadbalancer_id, listener_id: listenerId, ...body } = await readBody(context, 'pool', PoolPost);
     const values = completePool(withoutProject(body));
     checkPool(values, tlsLimits(api));
-    await checkSecrets(api.secrets, [referencesOfPool(values)]);
+    await checkSecrets(context, api.secrets, [referencesOfPool(values)]);
     const loadBalancerId = await parentOf(api, loadbalancer_id, listenerId);
     const id = randomUUID();
     const row = await changeLoadBalancer(
@@ -78,7 +78,7 @@ export function poolRoutes(api: Api): Hono {
     const body = await readBody(context, 'pool', PoolPut);
     if (REFERENCES.some((name) => name in body)) {
       const stored = await findRow(api.db, pools, id);
-      await checkSecrets(api.secrets, [referencesOfPool({ ...stored, ...body })]);
+      await checkSecrets(context, api.secrets, [referencesOfPool({ ...stored, ...body })]);
     }
     const row = await changeBelow(
       api,

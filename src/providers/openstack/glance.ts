@@ -1,8 +1,8 @@
 import { z } from 'zod';
+import type { Service } from '../../keystone/service.ts';
 import { PlacementError } from '../../model/errors.ts';
 import type { Call } from '../call.ts';
 import { Recent } from './recent.ts';
-import type { Service } from './service.ts';
 
 const Images = z.object({ images: z.array(z.object({ id: z.string(), name: z.string().nullable() })) });
 const REMEMBER_MS = 30_000;

@@ -1,10 +1,10 @@
 import { z } from 'zod';
+import { type Service, segment } from '../../keystone/service.ts';
 import { TerminalError } from '../../model/errors.ts';
 import type { Call } from '../call.ts';
 import type { Network, NetworkInfo, PortInfo, PortSpec, SubnetInfo } from '../network.ts';
 import { addressPairs, NeutronPort, newPort, ownershipOf, PORT_FIELDS, portInfo } from './neutron-port.ts';
 import { Recent } from './recent.ts';
-import { type Service, segment } from './service.ts';
 
 const NeutronNetwork = z.object({
   id: z.string(),

@@ -1,5 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
+import { describeRefusal, type Refusal } from '../../keystone/refusal.ts';
+import { type Service, segment } from '../../keystone/service.ts';
 import { PlacementError, TerminalError, TransientError } from '../../model/errors.ts';
 import type { Call } from '../call.ts';
 import type { Compute, Server, ServerSpec } from '../compute.ts';
@@ -8,9 +10,7 @@ import type { OpenstackImages } from './glance.ts';
 import type { OpenstackNetwork } from './neutron.ts';
 import { bindingFailed, DEVICE_OWNER } from './neutron-port.ts';
 import { describeServer, faultOf, isGone, NovaServer } from './nova-server.ts';
-import { describeRefusal, type Refusal } from './refusal.ts';
 import type { ServerGroups } from './server-groups.ts';
-import { type Service, segment } from './service.ts';
 
 /** Says of a server that it is ours. */
 export const SERVER_TAG = 'amphorae';

@@ -1,10 +1,10 @@
 import { z } from 'zod';
+import { describeRefusal } from '../../keystone/refusal.ts';
+import { type Service, segment } from '../../keystone/service.ts';
 import { TransientError } from '../../model/errors.ts';
 import type { IngressRule } from '../../model/ingress-rule.ts';
 import type { Call } from '../call.ts';
 import type { SecurityGroups } from '../security-groups.ts';
-import { describeRefusal } from './refusal.ts';
-import { type Service, segment } from './service.ts';
 
 const Rule = z.object({
   id: z.string(),

@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { type Service, segment } from '../../keystone/service.ts';
 import type { Call } from '../call.ts';
 import { Recent } from './recent.ts';
-import { type Service, segment } from './service.ts';
 
 const Group = z.object({ id: z.string(), name: z.string() });
 const PAGE = 500;

@@ -1,8 +1,8 @@
 import { Agent } from 'undici';
 import type { ServiceAccount } from '../../keystone/account.ts';
 import type { Facing } from '../../keystone/catalog.ts';
+import { Service, type ServiceCall } from '../../keystone/service.ts';
 import { KeystoneSession } from '../../keystone/session.ts';
-import { Service, type ServiceCall } from './service.ts';
 
 /** User data of any length we need, tags at creation, and server groups with one policy: Nova since Queens. */
 export const COMPUTE_API = { major: 2, minor: 60 };

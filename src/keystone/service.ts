@@ -1,11 +1,24 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Dispatcher, request } from 'undici';
 import type { z } from 'zod';
-import { endpointOf, type Facing } from '../../keystone/catalog.ts';
-import type { KeystoneSession, Token } from '../../keystone/session.ts';
-import { type AmphoraeError, TerminalError, TransientError } from '../../model/errors.ts';
-import type { Call } from '../call.ts';
+import { type AmphoraeError, TerminalError, TransientError } from '../model/errors.ts';
+import { endpointOf, type Facing } from './catalog.ts';
 import { classifyRefusal, type Refusal, refusalOf } from './refusal.ts';
+import type { Token } from './session.ts';
+
+/** What a call is made for. */
+export interface Call {
+  signal: AbortSignal;
+  /** Sent along, for the service's own log. */
+  requestId?: string | undefined;
+}
+
+/** Where tokens come from: our own account, or somebody who asks us to act for him. */
+export interface TokenSource {
+  token(): Promise<Token>;
+  /** This token was refused. */
+  forget(token: Token): Promise<void>;
+}
 
 /** One call to a service as it went, for the log. */
 export interface ServiceCall {
@@ -19,7 +32,7 @@ export interface ServiceCall {
 }
 
 export interface ServiceRequest {
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Below the endpoint; ids in it must have come through `segment`. */
   path: string;
   query?: Record<string, string | string[] | undefined>;
@@ -33,7 +46,7 @@ export interface ServiceOptions {
   name: string;
   /** Of the catalog, the usual one first. */
   types: string[];
-  session: KeystoneSession;
+  session: TokenSource;
   facing: Facing;
   dispatcher: Dispatcher;
   /** Appended to the endpoint if it is not there: `/v2.0`. */
@@ -72,7 +85,7 @@ export class Service {
     const { name } = this.#options;
     const answer = await this.#exchange(call, order);
     if (answer.status < 300) {
-      const parsed = schema.safeParse(answer.body);
+      const parsed = schema.safeParse(parseJson(answer.content));
       if (parsed.success) return parsed.data;
       const problem = parsed.error.issues
         .map(({ path, message }) => `${path.join('.')}: ${message}`)
@@ -82,8 +95,16 @@ export class Service {
         `${name} gave an answer that is not understood while it should ${order.purpose}: ${problem}`,
       );
     }
-    const refusal = refusalOf(name, order.purpose, answer);
+    const refusal = refusalOf(name, order.purpose, { ...answer, body: parseJson(answer.content) });
     throw explain(refusal) ?? classifyRefusal(refusal);
+  }
+
+  /** The body of an answer as it is, of this content type. */
+  async read(call: Call, order: Omit<ServiceRequest, 'body'>, contentType: string): Promise<Buffer> {
+    const answer = await this.#exchange(call, order, contentType);
+    if (answer.status < 300) return answer.content;
+    const { name } = this.#options;
+    throw classifyRefusal(refusalOf(name, order.purpose, { ...answer, body: parseJson(answer.content) }));
   }
 
   /** `send` for what may not exist: undefined for 404. */
@@ -101,11 +122,11 @@ export class Service {
     }
   }
 
-  async #exchange(call: Call, order: ServiceRequest): Promise<Answer> {
+  async #exchange(call: Call, order: ServiceRequest, accept = 'application/json'): Promise<Answer> {
     let refusedOnce = false;
     for (let attempt = 1; ; attempt += 1) {
       const token = await this.#options.session.token();
-      const answer = await this.#once(call, order, token);
+      const answer = await this.#once(call, order, token, accept);
       if (answer.status === 401 && !refusedOnce) {
         refusedOnce = true;
         await this.#options.session.forget(token);
@@ -127,6 +148,7 @@ export class Service {
     call: Call,
     { method, path, query, body, purpose }: ServiceRequest,
     token: Token,
+    accept: string,
   ): Promise<Answer> {
     const { name, types, facing, dispatcher, base = '', headers, onCall } = this.#options;
     const endpoint = endpointOf(token, types, facing);
@@ -141,7 +163,7 @@ export class Service {
         dispatcher,
         signal: call.signal,
         headers: {
-          accept: 'application/json',
+          accept,
           'x-auth-token': token.id,
           ...(call.requestId && { 'x-openstack-request-id': `req-${call.requestId}` }),
           ...(body !== undefined && { 'content-type': 'application/json' }),
@@ -149,7 +171,7 @@ export class Service {
         },
         body: body === undefined ? null : JSON.stringify(body),
       });
-      const text = await answer.body.text();
+      const content = Buffer.from(await answer.body.arrayBuffer());
       const requestId = first(
         answer.headers['x-openstack-request-id'] ?? answer.headers['x-compute-request-id'],
       );
@@ -165,7 +187,7 @@ export class Service {
       const seconds = Number(first(answer.headers['retry-after']));
       return {
         status,
-        body: parseJson(text),
+        content,
         requestId,
         retryAfter: Number.isFinite(seconds) && seconds > 0 ? seconds : undefined,
       };
@@ -182,8 +204,7 @@ export class Service {
 
 interface Answer {
   status: number;
-  /** undefined when it is not JSON. */
-  body: unknown;
+  content: Buffer;
   requestId: string | undefined;
   /** Seconds. */
   retryAfter: number | undefined;
@@ -197,9 +218,10 @@ const first = (header: string | string[] | undefined) => [header].flat()[0];
 const cancelled = (name: string, { purpose }: { purpose: string }, cause: unknown) =>
   new TransientError('cancelled', `${name} was not waited for to ${purpose}`, { cause });
 
-function parseJson(text: string): unknown {
+/** An empty body is an empty object; undefined when it is no JSON. */
+function parseJson(content: Buffer): unknown {
   try {
-    return text === '' ? {} : JSON.parse(text);
+    return content.length === 0 ? {} : JSON.parse(content.toString());
   } catch {
     return undefined;
   }

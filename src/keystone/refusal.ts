@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type AmphoraeError, PlacementError, TerminalError, TransientError } from '../../model/errors.ts';
+import { type AmphoraeError, PlacementError, TerminalError, TransientError } from '../model/errors.ts';
 
 /** What a service said when it did not do what it was asked. */
 export interface Refusal {
