@@ -1,6 +1,6 @@
 import type { AnyStateMachine } from 'xstate';
 import { TransientError } from '../model/errors.ts';
-import type { Envelope } from './bus.ts';
+import type { Envelope, Reply } from './bus.ts';
 import type { EffectResult } from './effect-runner.ts';
 import { type ActorEvent, effectDone, effectFailed, interpret, type Outcome, rerun } from './interpreter.ts';
 import { RESUME } from './mailbox.ts';
@@ -12,6 +12,9 @@ const MAILBOX_IN_MEMORY = 64;
 
 /** A conflict means that the actor was loaded too early; more than this many in a row mean a defect. */
 const MAX_CONFLICTS = 5;
+
+/** What the sender of a message is told. */
+const QUARANTINED = 'the actor is quarantined, and the message waits';
 
 type Delivery =
   | { from: 'message'; envelope: Envelope }
@@ -32,6 +35,8 @@ export interface ActorHost {
   resume(actor: ActorRow, epoch: number): void;
   /** After a commit: carry messages, start and stop effects, schedule timers. */
   committed(actor: ActorRow, outcome: Outcome, sent: Envelope[], epoch: number): void;
+  /** Somebody waits for what became of a message. */
+  reply(address: string, reply: Reply): void;
   /** The store refused a commit because the partition is not ours. */
   fenced(partition: number): void;
   /** An event that the actor cannot process was set aside. */
@@ -153,7 +158,8 @@ export class Actor {
         step = this.#take(row, received);
       } catch (error) {
         this.#row = undefined;
-        return this.#host.quarantine(stored, error, epoch);
+        await this.#host.quarantine(stored, error, epoch);
+        return this.#fail(delivery, stored, QUARANTINED);
       }
       const { event, outcome, deadLetter } = step;
       const committed = await this.#host.store.commit({
@@ -168,6 +174,10 @@ export class Actor {
           this.#row = advance(row, outcome);
           if (deadLetter) this.#host.buried(this.id, received, deadLetter.error);
           if (!outcome.handled) this.#host.unhandled(row, event);
+          this.#answer(delivery, {
+            ...{ fromState: outcome.previousState, toState: outcome.state, handled: outcome.handled },
+            error: deadLetter?.error ?? null,
+          });
           return this.#host.committed(this.#row, outcome, committed.sent, epoch);
         case 'duplicate':
           return;
@@ -211,8 +221,21 @@ export class Actor {
 
   /** Messages to an actor that has ended, or never was, are of no use to anyone. A quarantined one keeps its rows. */
   async #refuse(row: ActorRow | undefined, delivery: Delivery): Promise<void> {
-    if (delivery.from !== 'message' || row?.quarantined) return;
-    await this.#host.store.bury(delivery.envelope, row ? 'the actor has ended' : 'there is no such actor');
+    if (delivery.from !== 'message') return;
+    if (row?.quarantined) return this.#fail(delivery, row, QUARANTINED);
+    const reason = row ? 'the actor has ended' : 'there is no such actor';
+    await this.#host.store.bury(delivery.envelope, reason);
+    this.#fail(delivery, row, reason);
+  }
+
+  #fail(delivery: Delivery, row: ActorRow | undefined, error: string): void {
+    const state = row?.state ?? '';
+    this.#answer(delivery, { fromState: state, toState: state, handled: false, error });
+  }
+
+  #answer(delivery: Delivery, reply: Reply): void {
+    const address = delivery.from === 'message' ? delivery.envelope.replyTo : undefined;
+    if (address !== undefined) this.#host.reply(address, reply);
   }
 
   /** The bus lost or overtook an earlier message: take the mailbox as it is stored. */

@@ -8,6 +8,25 @@ export interface Envelope {
   kind: ActorKind;
   actorId: string;
   event: { type: string };
+  /** Address of an inbox where the sender waits for what becomes of it. */
+  replyTo?: string;
+}
+
+/** What became of a message: the actor took it, and is in `toState` now; or it could not, for the reason in `error`. */
+export interface Reply {
+  fromState: string;
+  toState: string;
+  /** The chart knows the event in the state it was in. */
+  handled: boolean;
+  error: string | null;
+}
+
+/** Where one reply is waited for. */
+export interface Inbox {
+  address: string;
+  /** Resolves with the first reply. @throws TransientError `no_reply` after `deadlineMs` */
+  reply(deadlineMs: number): Promise<Reply>;
+  close(): void;
 }
 
 /**
@@ -19,5 +38,9 @@ export interface Bus {
   publish(envelopes: Envelope[]): void;
   /** Receive what is published for a partition until the returned function is called. */
   subscribe(partition: number, receive: (envelope: Envelope) => void): () => void;
+  /** Open it before the message is sent that names its address. */
+  openInbox(): Inbox;
+  /** Tell whoever waits there. Never throws: the sender has a deadline. */
+  reply(address: string, reply: Reply): void;
   close(): Promise<void>;
 }

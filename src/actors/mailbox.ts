@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { type ActorAddress, partitionOf } from '../machines/address.ts';
 import { machineVersions } from '../machines/registry.ts';
+import { AmphoraeError } from '../model/errors.ts';
 import type { Queryable } from '../store/database.ts';
-import type { Bus, Envelope } from './bus.ts';
+import type { Bus, Envelope, Reply } from './bus.ts';
+import { NO_REPLY } from './inbox.ts';
 import type { ActorEvent } from './interpreter.ts';
 import { XSTATE_VERSION } from './versions.ts';
 
@@ -39,16 +41,50 @@ export class Mailbox {
     return this.send(transaction, address, START);
   }
 
-  /** Put a message into an actor's mailbox. */
-  async send(transaction: Queryable, address: ActorAddress, event: ActorEvent): Promise<Envelope> {
+  /** Put a message into an actor's mailbox. @param replyTo where to say what became of it (see `ask`) */
+  async send(
+    transaction: Queryable,
+    address: ActorAddress,
+    event: ActorEvent,
+    replyTo?: string,
+  ): Promise<Envelope> {
     const id = randomUUID();
     const partition = partitionOf(address.loadBalancerId);
     const { seq } = await transaction
       .insertInto('messages')
-      .values({ id, partition, actor_kind: address.kind, actor_id: address.id, event: JSON.stringify(event) })
+      .values({
+        ...{ id, partition, actor_kind: address.kind, actor_id: address.id },
+        event: JSON.stringify(event),
+        reply_to: replyTo ?? null,
+      })
       .returning('seq')
       .executeTakeFirstOrThrow();
-    return { id, seq, partition, kind: address.kind, actorId: address.id, event };
+    const envelope = { id, seq, partition, kind: address.kind, actorId: address.id, event };
+    return replyTo === undefined ? envelope : { ...envelope, replyTo };
+  }
+
+  /**
+   * Send a message and wait for what becomes of it. It is as durable as any other; the reply is not, so that no reply in time
+   * means only that nothing is known yet.
+   * @param send stores the message in a transaction, commits, and resolves with what was stored.
+   * @returns the reply; undefined when there was none within `deadlineMs`
+   */
+  async ask(
+    send: (replyTo: string) => Promise<Envelope>,
+    deadlineMs: number,
+  ): Promise<{ envelope: Envelope; reply: Reply | undefined }> {
+    const inbox = this.#bus.openInbox();
+    try {
+      const envelope = await send(inbox.address);
+      this.publish(envelope);
+      const reply = await inbox.reply(deadlineMs).catch((error) => {
+        if (error instanceof AmphoraeError && error.code === NO_REPLY) return undefined;
+        throw error;
+      });
+      return { envelope, reply };
+    } finally {
+      inbox.close();
+    }
   }
 
   /** Call after the commit of the transaction that the envelopes were made in. */

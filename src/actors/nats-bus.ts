@@ -1,10 +1,12 @@
-import { type NatsConnection, StringCodec, type Subscription } from 'nats';
+import { createInbox, type NatsConnection, StringCodec, type Subscription } from 'nats';
 import type { Logger } from 'pino';
-import type { Bus, Envelope } from './bus.ts';
+import type { Bus, Envelope, Inbox, Reply } from './bus.ts';
+import { systemClock } from './clock.ts';
+import { inboxAt } from './inbox.ts';
 
 const codec = StringCodec();
 
-/** Mailboxes as core NATS subjects, `amphorae.mailbox.<partition>`. */
+/** Mailboxes as core NATS subjects, `amphorae.mailbox.<partition>`; inboxes as NATS has them. */
 export class NatsBus implements Bus {
   readonly #connection: NatsConnection;
   readonly #log: Logger;
@@ -36,6 +38,27 @@ export class NatsBus implements Bus {
       },
     });
     return () => subscription.unsubscribe();
+  }
+
+  openInbox(): Inbox {
+    const address = createInbox();
+    return inboxAt(address, systemClock, (receive) => {
+      const subscription = this.#connection.subscribe(address, {
+        max: 1,
+        callback: (error, message) => {
+          if (!error) receive(JSON.parse(codec.decode(message.data)) as Reply);
+        },
+      });
+      return () => subscription.unsubscribe();
+    });
+  }
+
+  reply(address: string, reply: Reply): void {
+    try {
+      this.#connection.publish(address, codec.encode(JSON.stringify(reply)));
+    } catch (error) {
+      this.#log.debug({ err: error }, 'a reply was lost: NATS is not reachable');
+    }
   }
 
   async close(): Promise<void> {

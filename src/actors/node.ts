@@ -3,7 +3,7 @@ import type { AnyStateMachine } from 'xstate';
 import { type ActorKind, PARTITIONS } from '../machines/address.ts';
 import type { Effects } from '../machines/effects.ts';
 import { Actor, type ActorHost } from './actor.ts';
-import type { Bus, Envelope } from './bus.ts';
+import type { Bus, Envelope, Reply } from './bus.ts';
 import type { Clock } from './clock.ts';
 import { EffectRunner } from './effect-runner.ts';
 import type { ActorEvent, Outcome } from './interpreter.ts';
@@ -123,6 +123,10 @@ export class Node implements ActorHost {
       },
       'transition',
     );
+  }
+
+  reply(address: string, reply: Reply): void {
+    this.#parts.bus.reply(address, reply);
   }
 
   fenced(partition: number): void {

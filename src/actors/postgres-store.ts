@@ -197,10 +197,14 @@ export class PostgresActorStore implements ActorStore {
 const selectActor = `SELECT kind, id, partition, machine_version AS "machineVersion", state, snapshot, input, effects,
   version, done, quarantined FROM actors`;
 
-const selectMessage = `SELECT id, seq, partition, actor_kind AS kind, actor_id AS "actorId", event FROM messages`;
+const selectMessage = `SELECT id, seq, partition, actor_kind AS kind, actor_id AS "actorId", event,
+  reply_to AS "replyTo" FROM messages`;
 
 /** Few actors ever are, and an index knows them. */
 const notQuarantined = `(actor_kind, actor_id) NOT IN (SELECT kind, id FROM actors WHERE quarantined IS NOT NULL)`;
 
 const toActor = (row: Record<string, unknown>) => row as unknown as ActorRow;
-const toEnvelope = (row: Record<string, unknown>) => row as unknown as Envelope;
+
+function toEnvelope({ replyTo, ...row }: Record<string, unknown>): Envelope {
+  return { ...row, ...(replyTo !== null && { replyTo }) } as unknown as Envelope;
+}

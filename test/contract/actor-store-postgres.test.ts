@@ -5,6 +5,7 @@ import { Mailbox } from '../../src/actors/mailbox.ts';
 import { PostgresActorStore } from '../../src/actors/postgres-store.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { compileRowChanges } from '../../src/store/row-changes.ts';
+import { silentBus } from '../support/bus.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { storeContract } from './actor-store.ts';
 
@@ -23,7 +24,7 @@ storeContract(async () => {
   const { db, pool } = database;
   await sql`TRUNCATE actors, messages, timers, dead_letters, nodes`.execute(db);
   await db.updateTable('partitions').set({ owner: null, lease_until: '-infinity' }).execute();
-  const mailbox = new Mailbox({ publish() {}, subscribe: () => () => {}, close: async () => {} });
+  const mailbox = new Mailbox(silentBus);
   return {
     store: new PostgresActorStore(pool, compileRowChanges),
     spawn: (address, input) => mailbox.spawn(db, address, input),

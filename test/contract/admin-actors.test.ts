@@ -52,7 +52,7 @@ const until = (id: string, wanted: (actor: Any) => boolean): Promise<Any> =>
     return wanted(actor) ? actor : undefined;
   });
 
-const inject = (id: string, event: object, status = 202) => call(status, 'POST', `/${id}/events`, { event });
+const inject = (id: string, event: object, status = 200) => call(status, 'POST', `/${id}/events`, { event });
 
 /** An action of any chart, so of no type in particular. */
 const boom = assign(() => {
@@ -104,8 +104,11 @@ test('an injected event goes through the mailbox and is audited; an unknown one 
   await inject(id, { type: 'DELETE', nested: { too: { deep: 1 } } }, 400);
   await inject(id, { type: 'DELETE', text: 'nul\0' }, 400);
 
-  const { message } = await inject(id, { type: 'DELETE' });
+  const { message, outcome } = await inject(id, { type: 'DELETE' });
   assert.equal(message.event, { type: 'DELETE' });
+  assert.equal(outcome, {
+    ...{ from_state: 'ACTIVE', to_state: 'deleting.releasingAmphorae', handled: true, error: null },
+  });
   const ended = await until(id, ({ done }) => done);
   assert.is(ended.state, 'DELETED');
   await inject(id, { type: 'DELETE' }, 409);
@@ -129,7 +132,8 @@ test('a message that its chart cannot process becomes a dead letter, and its loa
   const [id, other] = [await runtime.createLoadBalancer(), await runtime.createLoadBalancer()];
   for (const each of [id, other]) await runtime.waitFor(each, ['ACTIVE']);
   const change = { type: 'CHANGED', revision: 2, memberPorts: false };
-  await inject(id, change);
+  const { outcome } = await inject(id, change);
+  assert.equal([outcome.to_state, outcome.error], ['ERROR', 'Error: boom']);
   const failed = await until(id, ({ state }) => state === 'ERROR');
   assert.is(failed.snapshot.context.error.code, 'poisoned');
   assert.match(failed.snapshot.context.error.message, /CHANGED could not be processed: Error: boom/);
@@ -225,10 +229,11 @@ test('an actor whose snapshot cannot be read is quarantined, keeps its messages,
   );
 
   // Still broken: a resume only finds that out again.
-  await call(202, 'POST', `/${id}/resume`);
+  const { outcome } = await call(200, 'POST', `/${id}/resume`);
+  assert.match(outcome.error, /the actor is quarantined/);
   await until(id, ({ quarantined }) => quarantined);
   await storeSnapshot(id, snapshot);
-  await call(202, 'POST', `/${id}/resume`);
+  await call(200, 'POST', `/${id}/resume`);
   await until(id, ({ done }) => done);
   assert.equal((await call(200, 'GET', `/dead-letters?actor_id=${id}`)).dead_letters, []);
   const { audit } = await call(200, 'GET', `/audit?actor_id=${id}&action=resume`);
@@ -251,7 +256,7 @@ test('an actor of a newer version that has effects to run waits for a newer proc
   const set = await until(amphoraId, ({ quarantined }) => quarantined);
   assert.match(set.quarantine_reason, /written by version 99 of the amphora machine/);
   await version(1);
-  await call(202, 'POST', `/${amphoraId}/resume`);
+  await call(200, 'POST', `/${amphoraId}/resume`);
   assert.is(await runtime.waitFor(id, ['ACTIVE', 'ERROR']), 'ACTIVE');
   const { events } = await call(200, 'GET', `/${amphoraId}/history?type=amphorae.resume`);
   assert.equal(events[0].actions, [{ started: 'awaitAgent' }]);
@@ -270,6 +275,22 @@ test('a chart that cannot even take the news of its poisoning is quarantined wit
   const set = await until(amphoraId, ({ quarantined }) => quarantined);
   assert.is(set.quarantine_reason, 'boom');
   assert.is(set.messages[0].event.type, 'SYNC');
+  await node.close();
+});
+
+test('an operator who nobody answers in time is told so, and the message is taken later', async () => {
+  const first = await runtime.startNode('gone');
+  const id = await runtime.createLoadBalancer();
+  await runtime.waitFor(id, ['ACTIVE']);
+  await first.close();
+  const { message, outcome } = await inject(id, { type: 'DELETE' }, 202);
+  assert.is(outcome, null);
+  assert.equal(
+    (await show(id)).messages.map((waiting: Any) => waiting.id),
+    [message.id],
+  );
+  const node = await runtime.startNode('there');
+  await until(id, ({ done }) => done);
   await node.close();
 });
 

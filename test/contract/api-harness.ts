@@ -8,6 +8,7 @@ import { loadConfig } from '../../src/config.ts';
 import { type Api, createApi } from '../../src/http/app.ts';
 import { createNoopProvider, type NoopProvider } from '../../src/providers/noop/provider.ts';
 import { type Db, openDatabase } from '../../src/store/database.ts';
+import { silentBus } from '../support/bus.ts';
 import { startTestPostgres } from '../support/postgres.ts';
 
 type Json = Record<string, unknown>;
@@ -50,11 +51,7 @@ export async function startHarness(options: Partial<Api> = {}): Promise<Harness>
   const { db, close, pool } = openDatabase(postgres.url, { maxConnections: 4, applicationName: 'api test' });
   const provider = createNoopProvider();
   const published: Envelope[] = [];
-  const bus: Bus = {
-    publish: (envelopes) => published.push(...envelopes),
-    subscribe: () => () => {},
-    close: async () => {},
-  };
+  const bus: Bus = { ...silentBus, publish: (envelopes) => published.push(...envelopes) };
   let statements = 0;
   pool.on('connect', (client) => {
     const query = client.query.bind(client);

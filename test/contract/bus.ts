@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Bus, Envelope } from '../../src/actors/bus.ts';
+import type { Bus, Envelope, Reply } from '../../src/actors/bus.ts';
+import type { AmphoraeError } from '../../src/model/errors.ts';
 
 export interface BusHarness {
   /** The bus as one process sees it. */
@@ -61,12 +62,49 @@ export function busContract(open: () => Promise<BusHarness>): void {
     await owner.close();
     await owner.close();
   });
+
+  test('a reply reaches the inbox whose address it names, from every process, and the first one counts', async () => {
+    const { connect, settle } = await open();
+    const [asker, owner] = [await connect(), await connect()];
+    const [inbox, other] = [asker.openInbox(), asker.openInbox()];
+    await settle();
+    owner.reply(inbox.address, reply('first'));
+    await settle();
+    owner.reply(inbox.address, reply('second'));
+    asker.reply(other.address, reply('to myself'));
+    await settle();
+    assert.equal(await inbox.reply(1_000), reply('first'));
+    assert.equal(await other.reply(1_000), reply('to myself'));
+    inbox.close();
+    other.close();
+    await Promise.all([asker.close(), owner.close()]);
+  });
+
+  test('who waits for a reply that does not come is told so when the time is over', async () => {
+    const { connect, settle } = await open();
+    const asker = await connect();
+    const inbox = asker.openInbox();
+    const outcome = inbox.reply(50).then(
+      () => 'a reply',
+      (error: AmphoraeError) => [error.kind, error.code],
+    );
+    await settle();
+    assert.equal(await outcome, ['transient', 'no_reply']);
+    inbox.close();
+    asker.reply(inbox.address, reply('too late'));
+    await settle();
+    await asker.close();
+  });
 }
 
 function listen(bus: Bus, partition: number): Envelope[] {
   const received: Envelope[] = [];
   bus.subscribe(partition, (envelope) => received.push(envelope));
   return received;
+}
+
+function reply(toState: string): Reply {
+  return { fromState: 'ACTIVE', toState, handled: true, error: null };
 }
 
 function envelope(partition: number, type: string): Envelope {

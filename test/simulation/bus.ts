@@ -1,4 +1,5 @@
-import type { Bus, Envelope } from '../../src/actors/bus.ts';
+import type { Bus, Envelope, Reply } from '../../src/actors/bus.ts';
+import { inboxAt } from '../../src/actors/inbox.ts';
 import type { Faults } from './faults.ts';
 import type { Random } from './random.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
@@ -15,6 +16,7 @@ export class SimulatedBus {
   readonly #random: Random;
   readonly #faults: Readonly<Faults>;
   readonly #subscriptions = new Map<number, Set<Subscription>>();
+  readonly #inboxes = new Map<string, (reply: Reply) => void>();
 
   constructor(time: VirtualTime, random: Random, faults: Readonly<Faults>) {
     this.#time = time;
@@ -40,6 +42,18 @@ export class SimulatedBus {
         };
         mine.add(unsubscribe);
         return unsubscribe;
+      },
+      openInbox: () => {
+        const address = `inbox-${this.#random.uuid()}`;
+        return inboxAt(address, process.clock, (receive) => {
+          this.#inboxes.set(address, (reply) => process.run(() => receive(reply)));
+          return () => this.#inboxes.delete(address);
+        });
+      },
+      reply: (address, reply) => {
+        if (closed || this.#random.chance(this.#faults.messageLost)) return;
+        const delayMs = this.#random.between(0, this.#faults.messageDelayMs);
+        this.#time.after(delayMs, () => this.#inboxes.get(address)?.(reply));
       },
       close: async () => {
         closed = true;

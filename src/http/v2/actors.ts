@@ -30,6 +30,9 @@ import { deadLetterRoutes } from './dead-letters.ts';
 /** How many waiting messages are shown with an actor. */
 const SHOWN_MESSAGES = 100;
 
+/** How long an operator waits for what becomes of a message: longer than a sweep, if NATS has lost it. */
+const REPLY_MS = 3_000;
+
 const Scalar = z.union([text(10_000), z.number(), z.boolean(), z.null()]);
 const Flat = z.union([Scalar, z.record(text(255), Scalar)]);
 /** An event as charts have them: nothing nested deeper than a list of objects. */
@@ -106,22 +109,32 @@ export function actorRoutes(api: Api): Hono<AdminEnv> {
     );
   });
 
-  /** A message to the actor, as if somebody had sent it. */
+  /** A message to the actor, as if somebody had sent it: 200 with what became of it, 202 when that is not known in time. */
   const send = async (
     context: Context<AdminEnv>,
     action: string,
     choose: (transaction: Queryable, actor: Actor) => Promise<{ event: { type: string }; payload: object }>,
   ) => {
-    const envelope = await db.transaction().execute(async (transaction) => {
+    const store = async (transaction: Queryable, replyTo: string) => {
       const actor = await find(transaction, context);
       if (actor.done) throw conflict(`Actor ${actor.id} has ended in ${actor.state}.`);
       const { event, payload } = await choose(transaction, actor);
       await recordAudit(transaction, { operator: context.get('operator'), action, actor, payload });
       const { kind, id, load_balancer_id: loadBalancerId } = actor;
-      return mailbox.send(transaction, { kind, id, loadBalancerId }, event);
-    });
-    mailbox.publish(envelope);
-    return context.json({ message: { id: envelope.id, seq: envelope.seq, event: envelope.event } }, 202);
+      return mailbox.send(transaction, { kind, id, loadBalancerId }, event, replyTo);
+    };
+    const { envelope, reply } = await mailbox.ask(
+      (replyTo) => db.transaction().execute((transaction) => store(transaction, replyTo)),
+      REPLY_MS,
+    );
+    const { id, seq, event } = envelope;
+    const outcome = reply && {
+      from_state: reply.fromState,
+      to_state: reply.toState,
+      handled: reply.handled,
+      error: reply.error,
+    };
+    return context.json({ message: { id, seq, event }, outcome: outcome ?? null }, reply ? 200 : 202);
   };
 
   routes.post('/:id/events', async (context) => {
