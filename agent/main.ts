@@ -83,6 +83,7 @@ export async function runAgent(configFile: string): Promise<Agent> {
     start: await countStart(settings.state_dir),
     observe: observeAmphora({
       haproxies,
+      lvs,
       keepalived,
       vrrpState: state,
       deltas: new Deltas(settings.run_dir),

@@ -2,6 +2,10 @@ import { existsSync } from 'node:fs';
 import { run } from '../command.ts';
 import { AgentError } from '../errors.ts';
 import type { Namespace } from '../namespace.ts';
+import type { IpvsState } from './report.ts';
+
+/** Counts bytes, which the kernel tells nobody else. */
+const IPVSADM = '/usr/sbin/ipvsadm';
 
 const SETTINGS = '/proc/sys/net/ipv4/vs';
 
@@ -43,5 +47,13 @@ export class Ipvs {
         `${SETTINGS}/expire_quiescent_template`,
       ],
     });
+  }
+
+  /** What it forwards, to whom, and how much. Undefined where the kernel cannot. */
+  async state(): Promise<IpvsState | undefined> {
+    const table = await this.#namespace.run('/usr/bin/cat', ['/proc/net/ip_vs']).catch(() => undefined);
+    if (table === undefined) return undefined;
+    const list = ['--list', '--numeric', '--stats', '--exact'];
+    return { table, statistics: await this.#namespace.run(IPVSADM, list).catch(() => '') };
   }
 }

@@ -1,7 +1,9 @@
 import { readdir } from 'node:fs/promises';
 import { z } from 'zod';
+import type { Report } from '../heartbeat/haproxy-report.ts';
 import { writeCheckScripts } from './check-scripts.ts';
 import { LvsInstance, type LvsParts, lvsDirectory } from './instance.ts';
+import { lvsReport } from './report.ts';
 
 /** A listener as `GET /1.0/listeners` reports it. */
 export interface LvsStatus {
@@ -72,6 +74,16 @@ export class Lvs {
       return [{ status: await instance.status(), uuid, type: /protocol SCTP/.test(config) ? 'SCTP' : 'UDP' }];
     });
     return (await Promise.all(each)).flat();
+  }
+
+  /** What to report of the listeners that are served. */
+  async reports(): Promise<Report[]> {
+    const running = [...this.#instances].filter(([, instance]) => instance.running);
+    const kernel = running.length > 0 ? await this.#parts.ipvs.state() : undefined;
+    if (!kernel) return [];
+    return Promise.all(
+      running.map(async ([id, instance]) => lvsReport(id, (await instance.config()) ?? '', kernel)),
+    );
   }
 
   /** Let the programs run on without us. */

@@ -56,7 +56,7 @@ async function loadTrees(db: Queryable, ids: readonly string[]): Promise<StatusT
       FROM ${table} WHERE load_balancer_id = load_balancer.id), '[]')`);
   const { rows } = await sql<StatusTree>`
     SELECT id, admin_state_up, provisioning_status, operating_status,
-      ${below('listeners', `'id', id, 'admin_state_up', admin_state_up, 'operating_status', operating_status`)} AS listeners,
+      ${below('listeners', `'id', id, 'admin_state_up', admin_state_up, 'operating_status', operating_status, 'l4_protocol', l4_protocol`)} AS listeners,
       ${below('pools', `'id', id, 'operating_status', operating_status`)} AS pools,
       ${below('members', `'id', id, 'pool_id', pool_id, 'operating_status', operating_status`)} AS members
     FROM load_balancers load_balancer

@@ -7,7 +7,12 @@ export interface StatusTree {
   admin_state_up: boolean;
   provisioning_status: ProvisioningStatus;
   operating_status: OperatingStatus;
-  listeners: { id: string; admin_state_up: boolean; operating_status: OperatingStatus }[];
+  listeners: {
+    id: string;
+    admin_state_up: boolean;
+    operating_status: OperatingStatus;
+    l4_protocol: 'TCP' | 'UDP' | 'SCTP';
+  }[];
   pools: { id: string; operating_status: OperatingStatus }[];
   members: { id: string; pool_id: string; operating_status: OperatingStatus }[];
 }
@@ -49,9 +54,9 @@ function listenerStatus(
   if (reported === 'OPEN') return 'ONLINE';
   if (reported === 'FULL') return 'DEGRADED';
   if (reported !== undefined) return listener.operating_status;
-  return listener.admin_state_up && tree.admin_state_up && tree.provisioning_status === 'ACTIVE'
-    ? 'ERROR'
-    : 'OFFLINE';
+  // LVS serves nothing, and so reports nothing, as long as there is no member.
+  const isExpected = listener.admin_state_up && tree.admin_state_up && listener.l4_protocol === 'TCP';
+  return isExpected && tree.provisioning_status === 'ACTIVE' ? 'ERROR' : 'OFFLINE';
 }
 
 function poolStatus(tree: StatusTree, row: StatusTree['pools'][number], reported: Heartbeat['pools']) {

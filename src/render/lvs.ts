@@ -31,6 +31,8 @@ export function renderLvs(graph: LoadBalancerGraph, listener: ListenerNode): str
   const servers = ([4, 6] as const).flatMap((family) => virtualServer(graph, listener, pool, family));
   if (servers.length === 0) return undefined;
   return `${[
+    // By such comments an agent, Octavia's also, finds what to call what the kernel counts.
+    `# Configuration for Pool ${pool.id}`,
     // It finds its interfaces there also when it was not started there.
     'net_namespace amphora-haproxy',
     ...block('global_defs', [`router_id ${listener.id}`, 'script_user root', 'enable_script_security']),
@@ -95,11 +97,14 @@ function realServer(
   member: MemberNode,
   monitor: HealthMonitorNode | undefined,
 ): string[] {
-  return block(`real_server ${member.address} ${member.protocolPort}`, [
-    `weight ${member.weight}`,
-    ...(connectionLimit > 0 ? [`uthreshold ${connectionLimit}`] : []),
-    ...(monitor ? check(monitor, member) : []),
-  ]);
+  return [
+    `# Configuration for Member ${member.id}`,
+    ...block(`real_server ${member.address} ${member.protocolPort}`, [
+      `weight ${member.weight}`,
+      ...(connectionLimit > 0 ? [`uthreshold ${connectionLimit}`] : []),
+      ...(monitor ? check(monitor, member) : []),
+    ]),
+  ];
 }
 
 /** Checks of keepalived's own wherever it has one; a process for each question is for SCTP only. */

@@ -14,7 +14,7 @@ function tree(changes: Partial<StatusTree> = {}): StatusTree {
     admin_state_up: true,
     provisioning_status: 'ACTIVE',
     operating_status,
-    listeners: [{ id: 'l', admin_state_up: true, operating_status }],
+    listeners: [{ id: 'l', admin_state_up: true, operating_status, l4_protocol: 'TCP' }],
     pools: [{ id: 'p', operating_status }],
     members: ['m', 'n'].map((id) => ({ id, pool_id: 'p', operating_status })),
     ...changes,
@@ -54,7 +54,17 @@ test('operating statuses follow the report as the contract says (B4)', () => {
     ],
     [
       'listener switched off',
-      tree({ listeners: [{ id: 'l', admin_state_up: false, operating_status: 'ONLINE' }] }),
+      tree({
+        listeners: [{ id: 'l', admin_state_up: false, operating_status: 'ONLINE', l4_protocol: 'TCP' }],
+      }),
+      report(undefined),
+      'ONLINE OFFLINE OFFLINE OFFLINE OFFLINE',
+    ],
+    [
+      'UDP listener without members',
+      tree({
+        listeners: [{ id: 'l', admin_state_up: true, operating_status: 'OFFLINE', l4_protocol: 'UDP' }],
+      }),
       report(undefined),
       'ONLINE OFFLINE OFFLINE OFFLINE OFFLINE',
     ],
