@@ -10,7 +10,6 @@ export const availabilityZoneProfileAttributes = columns('availability_zone_prof
   name: 'text',
   provider_name: 'text',
   availability_zone_data: 'text',
-  created_at: 'time',
 });
 
 export function selectAvailabilityZoneProfiles(db: Queryable) {

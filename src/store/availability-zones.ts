@@ -14,7 +14,6 @@ export const availabilityZoneAttributes = {
     description: 'text',
     enabled: 'boolean',
     availability_zone_profile_id: 'uuid',
-    created_at: 'time',
   }),
   id: { type: 'text', expression: sql.ref('availability_zones.name') },
 } as const;

@@ -10,7 +10,6 @@ export const flavorProfileAttributes = columns('flavor_profiles', {
   name: 'text',
   provider_name: 'text',
   flavor_data: 'text',
-  created_at: 'time',
 });
 
 export function selectFlavorProfiles(db: Queryable) {

@@ -11,7 +11,6 @@ export const flavorAttributes = columns('flavors', {
   description: 'text',
   enabled: 'boolean',
   flavor_profile_id: 'uuid',
-  created_at: 'time',
 });
 
 export function selectFlavors(db: Queryable) {

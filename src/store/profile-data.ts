@@ -73,7 +73,8 @@ function parse<T extends z.ZodObject>(
 ): z.output<T> {
   let data: unknown;
   try {
-    data = JSON.parse(text);
+    // An option that is null is one that is not given.
+    data = JSON.parse(text, (_, value) => value ?? undefined);
   } catch {
     throw new ProfileDataError('not_json', `${attribute} is not valid JSON.`);
   }

@@ -8,6 +8,7 @@ const verbs = [
   ...['info', 'details', 'plugVip', 'plugNetwork', 'uploadHaproxy', 'reloadHaproxy', 'deleteHaproxy'],
   ...['listCertificates', 'uploadCertificate', 'deleteCertificate'],
   ...['setSecurityGroup', 'uploadKeepalived', 'reloadKeepalived'],
+  ...['uploadLvs', 'reloadLvs', 'deleteLvs'],
 ];
 
 /** Outside its interface a bare verb of Compute says too little. */
@@ -40,8 +41,8 @@ export class Failures {
     return new Proxy(target, {
       get: (object, property, receiver) => {
         const member: unknown = Reflect.get(object, property, receiver);
-        if (typeof member !== 'function' || typeof property !== 'string' || !verbs.includes(property))
-          return member;
+        if (typeof member !== 'function') return member;
+        if (typeof property !== 'string' || !verbs.includes(property)) return member.bind(object);
         return async (...args: unknown[]) => {
           this.#check(property);
           return Reflect.apply(member, object, args);
