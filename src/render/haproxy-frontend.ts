@@ -5,7 +5,7 @@ import { endpoint, line, section } from './haproxy-syntax.ts';
 import { bindTls } from './haproxy-tls.ts';
 import type { TlsFiles } from './tls-files.ts';
 
-/** `connection_limit` -1: as many as Octavia allows by default (contract E1). */
+/** Octavia's default (contract E1): what -1 stands for, and 0, by which haproxy would mean no limit of its own. */
 const DEFAULT_CONNECTION_LIMIT = 50_000;
 
 /** Octavia's default, which stands for 0 as well (contract E2). */
@@ -52,5 +52,5 @@ export function listenerMode({ protocol }: ListenerNode): 'tcp' | 'http' {
 
 /** Connections that a listener may have at once. */
 export function connectionLimit(listener: ListenerNode): number {
-  return listener.connectionLimit < 0 ? DEFAULT_CONNECTION_LIMIT : listener.connectionLimit;
+  return listener.connectionLimit > 0 ? listener.connectionLimit : DEFAULT_CONNECTION_LIMIT;
 }

@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { peerName } from '../../src/amphora-api/peer-name.ts';
 import type {
   L7PolicyNode,
   L7RuleNode,
@@ -360,6 +361,12 @@ test('the certificates of a listener are listed, the default first, each once', 
 test('without a listener to serve there is no configuration', () => {
   assert.is(renderHaproxy(loadBalancer({ listeners: [] }), amphora()), undefined);
   assert.is(renderHaproxy(loadBalancer({ adminStateUp: false }), amphora()), undefined);
+});
+
+test('peers have names that haproxy takes', () => {
+  const names = Array.from({ length: 500 }, (_, index) => peerName(uuid(index)));
+  for (const name of names) assert.match(name, /^[A-Za-z0-9_][A-Za-z0-9_-]{26}$/);
+  assert.is(new Set(names).size, names.length);
 });
 
 test('expected codes are expanded', () => {
