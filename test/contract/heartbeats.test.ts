@@ -84,13 +84,15 @@ function beat({ amphora, listener, pool, member }: Balancer, changes: Partial<He
   };
 }
 
-/** Send, and wait until it has been dealt with: a heartbeat of an amphora that nothing else speaks of follows. */
+/** Send, and wait until all is dealt with: the last heartbeat is of a load balancer of its own, which comes ONLINE. */
 async function send(...heartbeats: Heartbeat[]): Promise<void> {
-  const marker = await createAmphora((await harness.createLoadBalancer()).id);
-  const last: Heartbeat = { id: marker, seq: 0, ver: 3, listeners: {}, pools: {} };
+  const { id } = await harness.createLoadBalancer();
+  const last: Heartbeat = { id: await createAmphora(id), seq: 0, ver: 3, listeners: {}, pools: {} };
   for (const heartbeat of [...heartbeats, last]) sendDatagram(sealHeartbeat(heartbeat, KEY));
-  await waitFor('the heartbeats to be recorded', 5, async () => (await healthOf(marker)) && true);
-  await sleep(20);
+  await waitFor('the heartbeats to be recorded', 5, async () => {
+    const marker = await harness.show(`/v2.0/lbaas/loadbalancers/${id}`);
+    return marker.operating_status === 'ONLINE' || undefined;
+  });
 }
 
 function sendDatagram(datagram: Buffer): void {
