@@ -92,7 +92,7 @@ export async function listPage<T extends keyof Database, Row>(
       .where(equals(identity, request.marker))
       .executeTakeFirst();
     if (found === undefined) throw new UnknownMarkerError(request.marker);
-    page = page.where(after(order, found.position));
+    page = page.where(after(order, found.position, request.sort.length));
   }
   for (const { expression, ascending } of order) {
     page = page.orderBy(expression, (direction) =>
@@ -131,13 +131,22 @@ export function equals({ type, expression }: Attribute, value: string): RawBuild
   }
 }
 
-/** Rows strictly beyond a position. Null counts as greater than every value, as in the order. */
+/**
+ * Rows strictly beyond a position. Null counts as greater than every value, as in the order.
+ * @param nullable how many of the first keys may be null; the others have one direction, and an index can find their place
+ */
 function after(
   order: { expression: RawBuilder<unknown>; ascending: boolean }[],
   position: (string | null)[],
+  nullable: number,
 ): RawBuilder<boolean> {
   const [first, ...rest] = order;
   if (first === undefined) return NOTHING;
+  if (nullable === 0) {
+    const keys = sql.join(order.map(({ expression }) => expression));
+    const comparison = first.ascending ? sql`>` : sql`<`;
+    return sql`(${keys}) ${comparison} (${sql.join(position)})`;
+  }
   const { expression, ascending } = first;
   const value = position[0] ?? null;
   const beyond = ascending
@@ -148,7 +157,7 @@ function after(
       ? sql<boolean>`${expression} is not null`
       : sql<boolean>`${expression} < ${value}`;
   const same = value === null ? sql`${expression} is null` : sql`${expression} = ${value}`;
-  return sql`(${beyond} or (${same} and ${after(rest, position.slice(1))}))`;
+  return sql`(${beyond} or (${same} and ${after(rest, position.slice(1), nullable - 1)}))`;
 }
 
 function tagged(column: RawBuilder<unknown>, { mode, tags }: TagFilter): RawBuilder<boolean> {

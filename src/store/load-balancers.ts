@@ -24,6 +24,9 @@ export const loadBalancerAttributes = columns('load_balancers', {
   vip_vnic_type: 'text',
 });
 
+/** In these very words: indexes hold only the rows of which they are true, and a parameter could be anything. */
+const exists = sql<boolean>`load_balancers.provisioning_status <> 'DELETED'`;
+
 /** Load balancers that exist for the API, with the ids of what they hold. */
 export function selectLoadBalancers(db: Queryable) {
   const additionalVips = sql<LoadBalancer['additional_vips']>`(
@@ -39,7 +42,7 @@ export function selectLoadBalancers(db: Queryable) {
       childIds('pools', ofThis).as('pools'),
       additionalVips.as('additional_vips'),
     ])
-    .where('provisioning_status', '<>', 'DELETED');
+    .where(exists);
 }
 
 /** The row, locked until the transaction ends. It is the lock of everything below it (contract B1). */
