@@ -51,7 +51,11 @@ export function contains(network: Network, address: Address): boolean {
 
 /** The one spelling that the kernel's tools and ours agree on; IPv6 in full, without `::`. */
 export function formatAddress({ family, value }: Address): string {
-  if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n).join('.');
+  if (family === 4) {
+    // Tens of thousands of these are in a large rule set, and plain numbers are much faster.
+    const number = Number(value);
+    return `${number >>> 24}.${(number >>> 16) & 255}.${(number >>> 8) & 255}.${number & 255}`;
+  }
   const shifts = [112n, 96n, 80n, 64n, 48n, 32n, 16n, 0n];
   return shifts.map((shift) => ((value >> shift) & 0xffffn).toString(16)).join(':');
 }
@@ -61,7 +65,7 @@ export function formatNetwork(network: Network): string {
 }
 
 function fromIpv4(text: string): bigint {
-  return text.split('.').reduce((value, octet) => (value << 8n) | BigInt(octet), 0n);
+  return BigInt(text.split('.').reduce((value, octet) => value * 256 + Number(octet), 0));
 }
 
 function groups(text: string): bigint[] {
