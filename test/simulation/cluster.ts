@@ -40,6 +40,9 @@ export const FAILOVER_LIMITS = {
   stopMinimum: 2,
 };
 
+/** How long calls are held up at most. */
+export const HELD_UP_MS = 3 * LEASE_MS;
+
 /** How long a process that is to end may take, before it is killed. */
 const PATIENCE_MS = 3_000;
 
@@ -81,6 +84,8 @@ export interface ClusterParts {
   tell(text: string): void;
   /** Replaces organs of every node before it lives. */
   surgery(organs: NodeOrgans): NodeOrgans;
+  /** Processes keep house. */
+  tidy: boolean;
 }
 
 interface Member {
@@ -142,18 +147,19 @@ export class Cluster {
       delayMs: faults.storeDelayMs,
       refuses: faults.storeRefuses,
       answerLost: faults.storeAnswerLost,
-      heldUp: { chance: faults.storeHeldUp, ms: 3 * LEASE_MS },
+      heldUp: { chance: faults.storeHeldUp, ms: HELD_UP_MS },
     }));
     const worldLink = new Link(time, random, process, () => ({
       delayMs: faults.worldDelayMs,
       refuses: 0,
       answerLost: faults.worldAnswerLost,
+      heldUp: { chance: faults.worldHeldUp, ms: HELD_UP_MS },
     }));
     const agentLink = new Link(time, random, process, () => ({
       delayMs: faults.worldDelayMs,
       refuses: 0,
       answerLost: faults.worldAnswerLost,
-      heldUp: { chance: faults.agentHeldUp, ms: 3 * LEASE_MS },
+      heldUp: { chance: faults.agentHeldUp, ms: HELD_UP_MS },
     }));
     const watched = invariants.watch(store, world);
     const organs = this.#parts.surgery({
@@ -206,13 +212,14 @@ export class Cluster {
       1_000,
     );
     this.#members.push({ process, node, limiter });
-    keepHouse({
-      ...{ clock: process.clock, store, world, storeLink, worldLink },
-      removed: (names) => {
-        if (names.length > 0) tell(`${name} removes orphans: ${names}`);
-        invariants.orphansRemoved(names);
-      },
-    });
+    if (this.#parts.tidy)
+      keepHouse({
+        ...{ clock: process.clock, store, world, storeLink, worldLink },
+        removed: (names) => {
+          if (names.length > 0) tell(`${name} removes orphans: ${names}`);
+          invariants.orphansRemoved(names);
+        },
+      });
     // A process that cannot start ends, and is started again.
     node.start().catch(() => this.kill(process));
   }

@@ -19,6 +19,8 @@ export interface Faults {
   worldAnswerLost: number;
   /** Calls of a process to agents are held up for longer than a lease. */
   agentHeldUp: number;
+  /** Calls of a process to providers are held up for longer than a lease: another node may undo all of it before. */
+  worldHeldUp: number;
   /** An effect waits until it is cancelled. */
   hang: number;
   /** An effect waits and does not hear that it is cancelled. */
@@ -40,6 +42,7 @@ export const calm: Readonly<Faults> = {
   terminal: 0,
   worldAnswerLost: 0,
   agentHeldUp: 0,
+  worldHeldUp: 0,
   hang: 0,
   deaf: 0,
   worldDelayMs: 20,

@@ -77,6 +77,10 @@ const bugs: Record<string, { bug: Bug; noticed: RegExp }> = {
     bug: { forgetfulLimiter: true },
     noticed: /automatic failovers at once/,
   },
+  'nobody looks for what a stopped process did late': {
+    bug: { untidy: true },
+    noticed: /leaked/,
+  },
   'an amphora is released without its ports': {
     bug: { surgery: releaseNothing },
     noticed: /leaked/,

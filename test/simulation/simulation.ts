@@ -5,6 +5,7 @@ import {
   CLOCK_STEP_MS,
   Cluster,
   EFFECT_MS,
+  HELD_UP_MS,
   LEASE_MS,
   type NodeOrgans,
   RENEWED_MS,
@@ -30,6 +31,8 @@ export interface Bug {
   obedientAgents?: boolean;
   /** The limiter does not count what is in progress. */
   forgetfulLimiter?: boolean;
+  /** Nobody looks for what was done late. */
+  untidy?: boolean;
 }
 
 export interface SimulationOptions {
@@ -72,7 +75,13 @@ export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Pr
   const surgery = (organs: NodeOrgans) => bug.surgery?.(organs) ?? organs;
   const log = (process: SimulatedProcess) => (trace ? loggerOf(process, tell) : silent);
   const cluster = new Cluster(
-    { ...{ time, random, faults, rows, store, world, failovers, bus, invariants }, log, tell, surgery },
+    {
+      ...{ time, random, faults, rows, store, world, failovers, bus, invariants },
+      log,
+      tell,
+      surgery,
+      tidy: bug.untidy !== true,
+    },
     1 + random.below(3),
   );
   const api = bus.connect(new SimulatedProcess('api', time, random));
@@ -89,11 +98,11 @@ export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Pr
   await time.run(() => false, STORM_MS);
 
   tell('the faults stop');
-  const prompt = faults.deaf === 0 && faults.storeHeldUp === 0;
+  const prompt = faults.deaf === 0 && faults.storeHeldUp === 0 && faults.worldHeldUp === 0;
   Object.assign(faults, calm);
   for (const process of cluster.processes()) process.continue();
   await rest();
-  await time.run(() => false, ORPHANED_MS);
+  await time.run(() => false, HELD_UP_MS + ORPHANED_MS);
   if (invariants.violations.length === 0) invariants.atRest(store, world);
 
   for (let round = 0; round < DELETIONS && invariants.violations.length === 0; round += 1) {
@@ -106,7 +115,7 @@ export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Pr
   for (const { id, status } of rows.loadBalancers.values()) {
     if (status !== 'DELETED') invariants.violated(`load balancer ${id} cannot be deleted: ${status}`);
   }
-  await time.run(() => false, ORPHANED_MS);
+  await time.run(() => false, HELD_UP_MS + ORPHANED_MS);
   invariants.atRest(store, world);
   return invariants.violations;
 
@@ -166,12 +175,13 @@ function brew(parts: {
     terminal: sometimes(0.05),
     worldAnswerLost: sometimes(0.1),
     agentHeldUp: sometimes(0.1),
+    worldHeldUp: random.chance(0.3) ? random.between(0, 0.1) : 0,
     hang: sometimes(0.1),
     deaf: random.chance(0.2) ? 0.03 : 0,
     worldDelayMs: random.between(1, 300),
   });
   const { storeRefuses } = faults;
-  if (faults.deaf > 0 || faults.storeHeldUp > 0) invariants.lateCalls();
+  if (faults.deaf > 0 || faults.storeHeldUp > 0 || faults.worldHeldUp > 0) invariants.lateCalls();
   const blows = [
     (process: SimulatedProcess) => {
       tell(`${process.name} is killed`);

@@ -1,0 +1,82 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type EffectResult, EffectRunner } from '../../src/actors/effect-runner.ts';
+import type { RunningEffect } from '../../src/actors/interpreter.ts';
+import type { Effect, Effects } from '../../src/machines/effects.ts';
+import type { EffectContext } from '../../src/model/effect.ts';
+import { Random } from '../simulation/random.ts';
+import { SimulatedProcess } from '../simulation/simulated-process.ts';
+import { VirtualTime } from '../simulation/virtual-time.ts';
+
+const retry = { attempts: 1, deadlineMs: 60_000, backoffMs: 100, maxBackoffMs: 100 };
+
+/** A runner on virtual time whose effects do as `run` says; `results` are by the id of the actor. */
+function open(run: Effect['run'], concurrency = { node: 1, provider: 1 }) {
+  const time = new VirtualTime();
+  const { clock } = new SimulatedProcess('node', time, new Random(1));
+  const effect: Effect = { run, retry, callsProvider: true };
+  const runner = new EffectRunner({ placeServer: effect } as Effects, clock, concurrency);
+  const results = new Map<string, EffectResult>();
+  const start = (id: string, partition = 0) => {
+    const actor = { kind: 'amphora', id, partition } as const;
+    const running: RunningEffect = { src: 'placeServer', input: { id }, token: 1 };
+    runner.start(actor, 'placeServer', running, 1, (result) => results.set(id, result));
+    return actor;
+  };
+  return { runner, results, start, pass: (ms: number) => time.run(() => false, ms) };
+}
+
+const deafTo = (id: string) => (input: never) =>
+  (input as { id: string }).id === id ? new Promise<never>(() => {}) : Promise.resolve('done');
+
+test('an effect that does not hear that it is cancelled gives its slots to the others after a while', async () => {
+  const { runner, results, start, pass } = open(deafTo('deaf'));
+  const deaf = start('deaf');
+  start('other');
+  await pass(1_000);
+  assert.is(results.has('other'), false);
+  runner.stop(deaf, 'placeServer');
+  await pass(1_000);
+  assert.is(results.has('other'), false);
+  await pass(5_000);
+  assert.equal(results.get('other'), { output: 'done' });
+});
+
+test('a node may call a provider less often at once than it may do other things', async () => {
+  let running = 0;
+  const { runner, start, pass } = open(
+    () => {
+      running += 1;
+      return new Promise(() => {});
+    },
+    { node: 5, provider: 2 },
+  );
+  for (const id of ['a', 'b', 'c', 'd']) start(id);
+  await pass(100);
+  assert.is(running, 2);
+  runner.limitProviderCalls(3);
+  await pass(100);
+  assert.is(running, 3);
+});
+
+test('all effects of a partition are stopped with it, and those of others go on', async () => {
+  const signals = new Map<string, AbortSignal>();
+  const { runner, start, pass } = open(
+    (input: never, { signal }: EffectContext) => {
+      signals.set((input as { id: string }).id, signal);
+      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    },
+    { node: 5, provider: 5 },
+  );
+  start('mine', 3);
+  start('also mine', 3);
+  start('another', 4);
+  await pass(100);
+  await runner.stopPartition(3);
+  assert.equal(
+    ['mine', 'also mine', 'another'].map((id) => signals.get(id)?.aborted),
+    [true, true, false],
+  );
+});
+
+test.run();
