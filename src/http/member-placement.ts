@@ -3,12 +3,15 @@ import type { VnicType } from '../model/status.ts';
 import type { Network } from '../providers/network.ts';
 import type { Queryable } from '../store/database.ts';
 import { findFlavorWithProfile } from '../store/flavors.ts';
+import { findVipAddresses } from '../store/load-balancers.ts';
 import { selectPluggedNetworks } from '../store/members.ts';
+import type { Pool } from '../store/pools.ts';
 import { parseFlavorData } from '../store/profile-data.ts';
 import type { LoadBalancerTable, MemberTable } from '../store/schema.ts';
 import { withoutProject } from './attributes.ts';
 import { toCreate } from './change.ts';
-import { invalidInput } from './fault.ts';
+import { invalidInput, notImplemented } from './fault.ts';
+import { familyOf } from './ip.ts';
 import type { NewMember } from './schemas/member.ts';
 import { findSubnet } from './vip.ts';
 
@@ -113,6 +116,24 @@ export async function loadVnicTypes(
     { networkId: loadBalancer.vip_network_id, vnicType: loadBalancer.vip_vnic_type },
     await mayRequestSriov(transaction, loadBalancer.flavor_id),
     plugged.filter(({ id }) => id !== except),
+  );
+}
+
+/**
+ * LVS does not translate between families: a member of a UDP or SCTP pool that a listener uses needs a VIP of its own.
+ * @throws Fault 501
+ */
+export async function checkMemberFamilies(
+  transaction: Queryable,
+  pool: Pick<Pool, 'protocol' | 'listeners' | 'load_balancer_id'>,
+  members: { address: string }[],
+): Promise<void> {
+  if ((pool.protocol !== 'UDP' && pool.protocol !== 'SCTP') || pool.listeners.length === 0) return;
+  const families = (await findVipAddresses(transaction, pool.load_balancer_id)).map(familyOf);
+  const stranger = members.find(({ address }) => !families.includes(familyOf(address)));
+  if (stranger === undefined) return;
+  throw notImplemented(
+    `No VIP of the load balancer has the family of ${stranger.address}, which a ${pool.protocol} pool needs.`,
   );
 }
 

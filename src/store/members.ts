@@ -48,6 +48,56 @@ export async function updateMember(
   await transaction.updateTable('members').set(values).where('id', '=', id).execute();
 }
 
+/** What a batch says of a member that exists. */
+export type MemberChange = Pick<
+  Member,
+  'id' | 'name' | 'admin_state_up' | 'weight' | 'backup' | 'monitor_address' | 'monitor_port' | 'tags'
+>;
+
+/** Change any number of members, each in its own way, and mark all of them, in one statement. */
+export async function updateMembers(
+  transaction: Queryable,
+  changes: MemberChange[],
+  mark: Updateable<MemberTable>,
+): Promise<void> {
+  if (changes.length === 0) return;
+  const given = (column: string) => sql<never>`${sql.ref(`given.${column}`)}`;
+  await transaction
+    .updateTable('members')
+    .from(
+      sql`jsonb_to_recordset(${JSON.stringify(changes)}::jsonb)`.as(
+        sql`given (id uuid, name text, admin_state_up boolean, weight integer, backup boolean,
+          monitor_address text, monitor_port integer, tags text[])`,
+      ),
+    )
+    .set({
+      name: given('name'),
+      admin_state_up: given('admin_state_up'),
+      weight: given('weight'),
+      backup: given('backup'),
+      monitor_address: given('monitor_address'),
+      monitor_port: given('monitor_port'),
+      tags: given('tags'),
+      ...mark,
+    })
+    .where(sql<boolean>`members.id = given.id`)
+    .execute();
+}
+
+/** Mark any number of members in one statement. */
+export async function markMembers(
+  transaction: Queryable,
+  ids: string[],
+  mark: Updateable<MemberTable>,
+): Promise<void> {
+  if (ids.length > 0)
+    await transaction
+      .updateTable('members')
+      .set(mark)
+      .where('id', '=', sql<string>`any(${ids}::uuid[])`)
+      .execute();
+}
+
 /** Whether a pool has a member that is reached through a port of its own subnet. */
 export async function hasMemberSubnets(db: Queryable, poolId: string): Promise<boolean> {
   const { found } = await db

@@ -29,6 +29,19 @@ async function create(path: string, attributes: object = {}) {
 const list = async (path: string) => (await api.send('GET', path)).body.members;
 const told = () => api.published.at(-1)?.event as { memberPorts?: boolean };
 
+test('a member of a UDP pool in use needs a VIP of its family', async () => {
+  const loadBalancer = await api.createLoadBalancer({
+    pools: [{ name: 'p', protocol: 'UDP', lb_algorithm: 'ROUND_ROBIN' }],
+    listeners: [{ protocol: 'UDP', protocol_port: 53, default_pool: { name: 'p' } }],
+  });
+  const path = `/v2/lbaas/pools/${loadBalancer.pools[0].id}/members`;
+  const member = { address: '2001:db8::1', protocol_port: 53 };
+  await api.refuse(501, /family of 2001:db8::1/, 'POST', path, { member });
+  await api.refuse(501, /family of 2001:db8::1/, 'PUT', path, { members: [member] });
+  await api.expect(201, 'POST', path, { member: { ...member, address: '192.0.2.1' } });
+  await api.settle();
+});
+
 test('a created member has every attribute', async () => {
   const subnet_id = randomUUID();
   const member = { ...base(), subnet_id, monitor_port: '8080', request_sriov: false, tags: null };
@@ -255,6 +268,32 @@ test('a member that was kept out holds no network, and returns only where its ty
   assert.is((await create(path, { subnet_id })).vnic_type, 'normal');
   await api.refuse(400, /already plugged/, 'PUT', `${path}/${broken.id}`, { member: {} });
   assert.is((await api.send('DELETE', `${path}/${broken.id}`)).status, 204);
+});
+
+test('a batch takes as many statements for hundreds of members as for a few', async () => {
+  const {
+    pools: [pool],
+  } = await api.createLoadBalancer({
+    pools: [{ name: 'p', protocol: 'TCP', lb_algorithm: 'ROUND_ROBIN' }],
+  });
+  const replace = async (from: number, to: number, weight: number) => {
+    const members = Array.from({ length: to - from }, (_, index) => ({
+      address: '192.0.2.1',
+      protocol_port: from + index,
+      weight,
+    }));
+    const before = api.statements();
+    await api.expect(202, 'PUT', `/v2/lbaas/pools/${pool.id}/members`, { members });
+    const cost = api.statements() - before;
+    await api.settle();
+    return cost;
+  };
+  await replace(1, 5, 1);
+  const few = await replace(3, 7, 2);
+  await replace(1, 400, 3);
+  assert.is(await replace(200, 600, 4), few);
+  const { members } = (await api.send('GET', `/v2/lbaas/pools/${pool.id}/members?weight=4`)).body;
+  assert.is(members.length, 400);
 });
 
 test.run();

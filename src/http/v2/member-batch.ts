@@ -1,13 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import type { Context } from 'hono';
 import type { z } from 'zod';
-import { insertMembers, type Member, selectMembers, updateMember } from '../../store/members.ts';
+import {
+  insertMembers,
+  type Member,
+  markMembers,
+  selectMembers,
+  updateMembers,
+} from '../../store/members.ts';
 import type { Api } from '../api.ts';
 import { readBody } from '../body.ts';
 import { changeBelow, toDelete, toUpdate } from '../change.ts';
 import { conflict, immutable, invalidInput } from '../fault.ts';
 import { queryFlag } from '../list.ts';
-import { findMemberNetworks, loadVnicTypes, memberRow } from '../member-placement.ts';
+import { checkMemberFamilies, findMemberNetworks, loadVnicTypes, memberRow } from '../member-placement.ts';
 import { checkQuota } from '../quota.ts';
 import { pathId } from '../resource.ts';
 import { MemberBatch, type MemberBatchItem } from '../schemas/member.ts';
@@ -50,6 +56,7 @@ export async function replaceMembers(api: Api, context: Context): Promise<Respon
     if (updated.length + created.length + removed.length === 0) return { answer: undefined, changed: false };
     const growth = { member: created.length - removed.length };
     await checkQuota(api, transaction, loadBalancer.project_id, growth);
+    await checkMemberFamilies(transaction, pool, created);
     await lockPool(change, poolId);
 
     const vnicTypes = await loadVnicTypes(transaction, loadBalancer);
@@ -60,12 +67,8 @@ export async function replaceMembers(api: Api, context: Context): Promise<Respon
       monitored: pool.healthmonitor_id !== null,
       revision,
     };
-    for (const { item, member } of updated) {
-      await updateMember(transaction, member.id, {
-        ...changesOf(item, member),
-        ...toUpdate(revision),
-      });
-    }
+    const changes = updated.map(({ item, member }) => changesOf(item, member));
+    await updateMembers(transaction, changes, toUpdate(revision));
     await insertMembers(
       transaction,
       created.map((item) => {
@@ -73,7 +76,8 @@ export async function replaceMembers(api: Api, context: Context): Promise<Respon
         return memberRow(member, vnicTypes.place(member, networks), { ...parent, id: randomUUID() });
       }),
     );
-    for (const { id } of removed) await updateMember(transaction, id, toDelete(revision));
+    const leavers = removed.map(({ id }) => id);
+    await markMembers(transaction, leavers, toDelete(revision));
     return {
       answer: undefined,
       memberPorts: [...created, ...removed].some((member) => member.subnet_id !== null),
@@ -114,12 +118,13 @@ function changesOf(item: Item, member: Member) {
     );
   }
   return {
+    id: member.id,
     admin_state_up: item.admin_state_up,
     weight: item.weight,
     backup: item.backup,
     monitor_address: item.monitor_address,
     monitor_port: item.monitor_port,
-    ...(item.name !== null && { name: item.name }),
-    ...(item.tags !== null && { tags: item.tags }),
+    name: item.name ?? member.name,
+    tags: item.tags ?? member.tags,
   };
 }

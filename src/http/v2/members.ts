@@ -12,7 +12,7 @@ import type { Api } from '../api.ts';
 import { readBody } from '../body.ts';
 import { changeBelow, toDelete, toUpdate } from '../change.ts';
 import { conflict } from '../fault.ts';
-import { findMemberNetworks, loadVnicTypes, memberRow } from '../member-placement.ts';
+import { checkMemberFamilies, findMemberNetworks, loadVnicTypes, memberRow } from '../member-placement.ts';
 import { presentCommon } from '../present.ts';
 import { answerList, answerOne, findRow, type OctaviaResource, pathId } from '../resource.ts';
 import { MemberPost, MemberPut, type NewMember } from '../schemas/member.ts';
@@ -53,6 +53,7 @@ export function memberRoutes(api: Api): Hono {
       async (change) => {
         const { transaction, loadBalancer, revision } = change;
         const pool = await lockPool(change, poolId);
+        await checkMemberFamilies(transaction, pool, [body]);
         const placement = (await loadVnicTypes(transaction, loadBalancer)).place(body, networks);
         const parent = {
           id,
