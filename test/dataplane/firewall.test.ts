@@ -33,9 +33,9 @@ import {
  *  2, 11 chains by role and interface: unit/agent-ruleset (golden files), here "a member's interface"
  *  3, 4 one endpoint, atomic: agent-traffic (200 replacements under load), here "10,000 networks"
  *  5, 27 nothing from outside becomes syntax: unit/agent-schemas, unit/agent-ruleset-properties
- *  6, 7, 22 base port a VF, VIP port unbound, no security group: contract/provider, contract/api-load-balancers
+ *  6, 7 base port a VF, VIP port `normal`; vNIC types: contract/provider, contract/api-load-balancers
  *  8 a failed attach keeps its cause: dataplane/failures
- *  9 no trusted VF: unit/netns-virtual-functions, unit/render-keepalived
+ *  9 no trusted VF, no virtual MAC: unit/netns-virtual-functions, golden/keepalived
  * 10 tests: these
  * 12, 20 what is deleted or disabled closes: agent-traffic, load-balancer, unit/render-security-group, firewall-octavia
  * 13 no listeners yet: here "without listeners"
@@ -43,7 +43,8 @@ import {
  * 17 0.0.0.0/0 opens IPv4 only: here
  * 18, 23 VFs next to ordinary ports: firewall-octavia
  * 19 plugging again keeps additional VIPs: firewall-octavia
- * 21 a dead standby does not hold up changes: unit/agent-client (deadlines of calls), machine-paths (of states)
+ * 21 a dead standby does not hold up changes for ever: unit/machine-paths (every state that waits has a deadline)
+ * 22 security groups of ports are the cloud's: openstack/provider-openstack
  * 24 overlapping CIDRs in any order: unit/agent-cidr-set, unit/agent-ruleset
  * 25 a failing load leaves the old rules, also on disk: here
  * 26 the first rules are in force at once: agent-traffic, firewall-octavia

@@ -6,11 +6,12 @@ const inNamespace = ['unshare', '--net'] as const;
 
 const firewall = `
 table inet doctor {
+  counter accepted { }
   set sources { type ipv4_addr; flags interval; elements = { 192.0.2.0/24 }; }
-  chain listener { ip saddr @sources accept; }
+  chain listener { ip saddr @sources counter name "accepted" meta mark set 1 accept; }
   map listeners { type inet_proto . inet_service : verdict; elements = { tcp . 80 : jump listener }; }
-  chain raw { type filter hook prerouting priority raw; notrack; }
-  chain input { type filter hook input priority filter; policy drop; meta l4proto . th dport vmap @listeners; }
+  chain raw { type filter hook prerouting priority raw; policy drop; notrack; meta l4proto . th dport vmap @listeners; }
+  chain input { type filter hook input priority filter; policy drop; meta mark 1 accept; }
 }
 `;
 
