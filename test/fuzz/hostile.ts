@@ -1,0 +1,35 @@
+/** Values that have broken programs like this one before. */
+export const hostile: readonly unknown[] = [
+  ...[null, true, 0, -1, 1.5, 2 ** 31, 2 ** 53, 1e300, -0, '', ' ', '0', '-1', '1e3', 'True', 'null'],
+  ...[
+    'x'.repeat(300),
+    'x'.repeat(5000),
+    'a\0b',
+    '\ud800',
+    '\u202e',
+    '\r\nX: y',
+    '😀'.repeat(100),
+    '%00',
+    '%',
+  ],
+  ...[
+    "'; DROP TABLE members; --",
+    '$1',
+    '{{7*7}}',
+    '../../etc/passwd',
+    '__proto__',
+    'constructor',
+    '<script>',
+  ],
+  ...[
+    '10.0.0.1',
+    '::1',
+    '::ffff:1.2.3.4',
+    'fe80::1%eth0',
+    '0.0.0.0/0',
+    '10.0.0.0/33',
+    '00000000-0000-0000-0000-000000000000',
+  ],
+  ...[[], {}, [null], [[]], [{}], ['a', 'a'], { a: 1 }, { '': '' }, { id: null }, [[[[[[[[[[]]]]]]]]]]],
+  ...[Array.from({ length: 200 }, () => 'x'), JSON.parse('{"__proto__": {"a": 1}}')],
+];
