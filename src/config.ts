@@ -131,6 +131,19 @@ export const settings = {
     'That clouds.yaml; empty: in the working directory, ~/.config/openstack or /etc/openstack.',
   ),
 
+  // What clients may ask of the API.
+  api_connections: setting(
+    Count.min(1),
+    2_000,
+    'At once, per process; more are closed. Each costs a few kilobytes.',
+  ),
+  api_request_seconds: setting(
+    Seconds,
+    60,
+    'A client that sends, or a request that is answered, more slowly is given up.',
+  ),
+  idempotency_hours: setting(Seconds, 24, 'How long answers are kept for requests with an Idempotency-Key.'),
+
   // What load balancers are made of.
   provider: setting(
     z.enum(['netns', 'noop', 'openstack']),

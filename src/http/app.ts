@@ -1,5 +1,7 @@
 import { type Context, type Env, Hono, type MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
+import { HTTPException } from 'hono/http-exception';
+import { timeout } from 'hono/timeout';
 import { sql } from 'kysely';
 import type { Api } from './api.ts';
 import { authenticate } from './auth/authenticate.ts';
@@ -44,6 +46,8 @@ export function createApi(api: Api): Hono {
   app.onError((error, context) => answerFault(api, context, error));
   app.notFound((context) => answerFault(api, context, missingRoute(app, context)));
 
+  const requestMs = api.config.api_request_seconds * 1000;
+  app.use(timeout(requestMs, new HTTPException(503, { message: 'The request took too long.' })));
   app.use(authenticate(api));
   app.get('/healthcheck', (context) => healthcheck(api, context));
   app.get('/load-balancer/healthcheck', (context) => healthcheck(api, context));
@@ -53,9 +57,11 @@ export function createApi(api: Api): Hono {
   app.route('/', discoveryRoutes());
   app.route('/load-balancer', discoveryRoutes());
 
+  const look = async (path: string, { req, env }: Context) =>
+    app.request(path, { headers: req.header() }, env);
   const guard = <E extends Env>(base: string, routes: Hono<E>) => {
     operations.push(...operationsOf(base, routes));
-    return guarded(api, base, routes);
+    return guarded(api, base, routes, look);
   };
   const resources = guard('/lbaas', resourceRoutes(api));
   const others = {

@@ -11,6 +11,11 @@ declare module 'hono' {
 /** Largest request body, in bytes: a load balancer with some 5,000 members in one POST. */
 export const BODY_LIMIT = 1_048_576;
 
+/** A load balancer with everything nested in it has about ten levels. */
+const DEPTH_LIMIT = 20;
+/** More members than `BODY_LIMIT` has room for. */
+const LENGTH_LIMIT = 10_000;
+
 /**
  * Read a request body `{"<root>": {...}}` and check it.
  * @throws Fault 400 that names the attribute, 415 for another content type.
@@ -44,8 +49,26 @@ async function parsedBody(context: Context): Promise<unknown> {
   const known = context.get('body');
   if (known !== undefined) return known.value;
   const value = parseJson(await context.req.text());
+  checkSize(value);
   context.set('body', { value });
   return value;
+}
+
+/** Refuse what is nested deeper, or has longer lists, than any sound request: checking it could take long. */
+function checkSize(body: unknown): void {
+  let level = [body];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > DEPTH_LIMIT)
+      throw badRequest(`The request body is nested deeper than ${DEPTH_LIMIT} levels.`);
+    level = level.flatMap((value) => {
+      if (typeof value !== 'object' || value === null) return [];
+      const parts = Object.values(value);
+      if (parts.length > LENGTH_LIMIT) {
+        throw badRequest(`A list in the request body has more than ${LENGTH_LIMIT} entries.`);
+      }
+      return parts;
+    });
+  }
 }
 
 function checkContentType(header: string | undefined): void {

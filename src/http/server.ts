@@ -11,6 +11,18 @@ export interface ServedApi {
   close(): Promise<void>;
 }
 
+export interface ServerLimits {
+  /** Connections at once; more are closed. */
+  connections: number;
+  /** How long a client may take to send a request. */
+  requestMs: number;
+}
+
+/** Sending a header is a matter of one packet. */
+const HEADER_MS = 20_000;
+/** How often slow clients are looked for. */
+const CHECK_MS = 5_000;
+
 /** How long requests may run on after `close`. */
 const CLOSE_DEADLINE_MS = 10_000;
 
@@ -19,15 +31,20 @@ const CLOSE_DEADLINE_MS = 10_000;
  * @param listen `host:port`; IPv6 hosts in brackets.
  * @throws the system's error when the address cannot be had (EADDRINUSE, EADDRNOTAVAIL, ...)
  */
-export async function serveApi(app: Hono, listen: string): Promise<ServedApi> {
+export async function serveApi(app: Hono, listen: string, limits?: ServerLimits): Promise<ServedApi> {
   const { host, port } = parseListen(listen);
   const server = createServer(
-    { requestTimeout: 60_000, headersTimeout: 20_000 },
+    {
+      requestTimeout: limits?.requestMs ?? 60_000,
+      headersTimeout: Math.min(HEADER_MS, limits?.requestMs ?? HEADER_MS),
+      connectionsCheckingInterval: Math.min(CHECK_MS, limits?.requestMs ?? CHECK_MS),
+    },
     getRequestListener(app.fetch, {
       // Only a request that is no HTTP (a malformed Host header) gets here: the app answers its own errors.
       errorHandler: () => Response.json(faultBody(400, 'Malformed request.'), { status: 400 }),
     }),
   );
+  if (limits !== undefined) server.maxConnections = limits.connections;
   const running = new Set<ServerResponse>();
   server.on('request', (_, response) => {
     running.add(response);

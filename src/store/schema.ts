@@ -38,6 +38,7 @@ export interface Database {
   l7rules: L7RuleTable;
   pool_uses: PoolUseView;
   vip_intents: VipIntentTable;
+  idempotency_keys: IdempotencyKeyTable;
   nodes: NodeTable;
   partitions: PartitionTable;
   actors: ActorTable;
@@ -312,6 +313,18 @@ export interface L7RuleTable extends Provisioned {
 export interface PoolUseView {
   listener_id: string;
   pool_id: string;
+}
+
+export interface IdempotencyKeyTable {
+  project_id: string;
+  key: string;
+  request: string;
+  /** What the request makes. */
+  object_id: string;
+  claimed_until: Timestamp;
+  answer_status: number | null;
+  answer_body: string | null;
+  created_at: Timestamp;
 }
 
 export interface VipIntentTable {

@@ -166,7 +166,7 @@ function safe(value: unknown): string {
 /** Nothing but a flavor, and a load balancer with one of everything. */
 async function startOver(api: Harness, tell: (body: unknown) => void): Promise<void> {
   await sql`truncate load_balancers, flavors, flavor_profiles, availability_zones, availability_zone_profiles,
-    quotas, actors, messages cascade`.execute(api.db);
+    quotas, actors, messages, idempotency_keys cascade`.execute(api.db);
   await api.createFlavor({ sriov_vip: true });
   const pool = {
     name: 'p',

@@ -124,7 +124,10 @@ export async function createController(
         access,
         log,
       });
-      const server = await serveApi(api, config.listen);
+      const server = await serveApi(api, config.listen, {
+        connections: config.api_connections,
+        requestMs: config.api_request_seconds * 1000,
+      });
       closers.push(() => server.close());
       url = server.url;
     }

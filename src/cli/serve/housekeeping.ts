@@ -5,6 +5,7 @@ import { sweepVipIntents } from '../../http/app.ts';
 import type { Provider } from '../../providers/provider.ts';
 import { claimChore, endedActors, prune, type Retention } from '../../store/chores.ts';
 import type { Db } from '../../store/database.ts';
+import { pruneRequests } from '../../store/idempotency-keys.ts';
 
 export interface HouseholdParts {
   db: Db;
@@ -85,7 +86,10 @@ function choresOf({ db, provider, config, log }: HouseholdParts, closed: AbortSi
       name: 'prune',
       periodMs: 60_000,
       async run() {
-        const removed = await prune(db, retentionOf(config));
+        const removed = {
+          ...(await prune(db, retentionOf(config))),
+          idempotencyKeys: await pruneRequests(db, config.idempotency_hours * 3_600_000),
+        };
         if (Object.values(removed).some((count) => count > 0)) log.info(removed, 'what is over was removed');
       },
     },

@@ -4,6 +4,7 @@ import { findProject } from '../../store/projects.ts';
 import type { Api } from '../api.ts';
 import { peekBody } from '../body.ts';
 import { Fault, notFound } from '../fault.ts';
+import { idempotent } from '../idempotency.ts';
 import { queryFlag } from '../list.ts';
 import type { Access } from './authenticate.ts';
 import type { Caller } from './caller.ts';
@@ -29,10 +30,16 @@ export function operationsOf<E extends Env>(
 }
 
 /** The same routes, each behind the policy of its operation. */
-export function guarded<E extends Env>(api: Api, base: string, routes: Hono<E>): Hono {
+export function guarded<E extends Env>(
+  api: Api,
+  base: string,
+  routes: Hono<E>,
+  look: Parameters<typeof idempotent>[1],
+): Hono {
   const guards = new Hono();
   for (const operation of operationsOf(base, routes)) {
     guards.on(operation.method, operation.route, guard(api, operation));
+    if (operation.method === 'POST') guards.post(operation.route, idempotent(api, look));
   }
   return guards.route('/', routes);
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { isForeignKeyViolation, isUniqueViolation } from '../../store/database-errors.ts';
@@ -14,6 +13,7 @@ import type { Api } from '../api.ts';
 import { attribute, Flag, mandatory, Name, onPost, onPut, Uuid } from '../attributes.ts';
 import { readBody } from '../body.ts';
 import { conflict, missingReference } from '../fault.ts';
+import { newId } from '../idempotency.ts';
 import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 
 const mutable = {
@@ -51,7 +51,7 @@ export function flavorRoutes(api: Api): Hono {
 
   routes.post('/', async (context) => {
     const body = await readBody(context, 'flavor', FlavorPost);
-    const id = randomUUID();
+    const id = newId(context);
     try {
       await insertFlavor(api.db, { id, ...body });
     } catch (error) {

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import type { Insertable } from 'kysely';
 import type { z } from 'zod';
@@ -16,6 +15,7 @@ import { withoutProject } from '../attributes.ts';
 import { readBody } from '../body.ts';
 import { changeBelow, toCreate, toDelete, toUpdate } from '../change.ts';
 import { conflict } from '../fault.ts';
+import { newId } from '../idempotency.ts';
 import { healthMonitorLimits } from '../limits.ts';
 import { presentCommon } from '../present.ts';
 import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
@@ -48,7 +48,7 @@ export function healthMonitorRoutes(api: Api): Hono {
 
   routes.post('/', async (context) => {
     const { pool_id: poolId, ...body } = await readBody(context, 'healthmonitor', HealthMonitorPost);
-    const id = randomUUID();
+    const id = newId(context);
     const row = await changeBelow(
       api,
       { table: 'pools', title: 'Pool', id: poolId },

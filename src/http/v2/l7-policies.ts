@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import type { Insertable } from 'kysely';
 import type { z } from 'zod';
@@ -17,6 +16,7 @@ import type { Api } from '../api.ts';
 import { withoutProject } from '../attributes.ts';
 import { readBody } from '../body.ts';
 import { type Change, changeBelow, toCreate, toDelete, toUpdate } from '../change.ts';
+import { newId } from '../idempotency.ts';
 import { presentCommon } from '../present.ts';
 import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 import {
@@ -54,7 +54,7 @@ export function l7PolicyRoutes(api: Api): Hono {
     const body = await readBody(context, 'l7policy', L7PolicyPost);
     const { listener_id: listenerId, position, ...values } = withoutProject(body);
     const redirect = completeRedirect(values);
-    const id = randomUUID();
+    const id = newId(context);
     const target = { table: 'listeners', title: 'Listener', id: listenerId } as const;
     const row = await changeBelow(
       api,

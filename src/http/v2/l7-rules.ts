@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { type Context, Hono } from 'hono';
 import type { Insertable } from 'kysely';
 import type { z } from 'zod';
@@ -17,6 +16,7 @@ import type { Api } from '../api.ts';
 import { withoutProject } from '../attributes.ts';
 import { readBody } from '../body.ts';
 import { type Change, changeBelow, toCreate, toDelete, toUpdate } from '../change.ts';
+import { newId } from '../idempotency.ts';
 import { presentProvisioned } from '../present.ts';
 import { answerList, answerOne, findRow, type OctaviaResource, pathId } from '../resource.ts';
 import { checkRule, checkRuleCount, L7RulePost, L7RulePut } from '../schemas/l7-rule.ts';
@@ -49,7 +49,7 @@ export function l7RuleRoutes(api: Api): Hono {
     const policyId = pathId(context, 'L7 Policy', 'policyId');
     const values = withoutProject(await readBody(context, 'rule', L7RulePost));
     checkRule(values);
-    const id = randomUUID();
+    const id = newId(context);
     const target = { table: 'l7policies', title: 'L7 Policy', id: policyId } as const;
     const row = await changeBelow(
       api,

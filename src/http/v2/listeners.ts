@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import type { Insertable } from 'kysely';
 import type { Queryable } from '../../store/database.ts';
@@ -17,6 +16,7 @@ import { withoutProject } from '../attributes.ts';
 import { readBody } from '../body.ts';
 import { type Change, changeBelow, changeLoadBalancer, toCreate, toDelete, toUpdate } from '../change.ts';
 import { conflict } from '../fault.ts';
+import { newId } from '../idempotency.ts';
 import { listenerLimits } from '../limits.ts';
 import { presentCommon } from '../present.ts';
 import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
@@ -58,7 +58,7 @@ export function listenerRoutes(api: Api): Hono {
     const values = completeListener(given);
     checkListener(values, await listenerLimits(api));
     await checkSecrets(context, api.secrets, [referencesOfListener(values)]);
-    const id = randomUUID();
+    const id = newId(context);
     const row = await changeLoadBalancer(
       api,
       loadBalancerId,

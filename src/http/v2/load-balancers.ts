@@ -3,7 +3,7 @@ import { type Context, Hono } from 'hono';
 import type { AvailabilityZoneData, FlavorData } from '../../model/graph.ts';
 import type { VnicType } from '../../model/status.ts';
 import { findZoneWithProfile } from '../../store/availability-zones.ts';
-import { isForeignKeyViolation } from '../../store/database-errors.ts';
+import { isForeignKeyViolation, isUniqueViolation } from '../../store/database-errors.ts';
 import { findFlavorWithProfile } from '../../store/flavors.ts';
 import {
   hasChildren,
@@ -28,6 +28,7 @@ import {
 } from '../change.ts';
 import { failOverLoadBalancer } from '../failover.ts';
 import { badRequest, conflict, Fault, invalidInput } from '../fault.ts';
+import { newId } from '../idempotency.ts';
 import { healthMonitorLimits, listenerLimits } from '../limits.ts';
 import { queryFlag } from '../list.ts';
 import { findMemberNetworks, VnicTypes } from '../member-placement.ts';
@@ -112,7 +113,7 @@ export function loadBalancerRoutes(api: Api): Hono {
 /** `POST /loadbalancers`, in the order of contract A7: the first check that fails decides the answer. */
 async function createLoadBalancer(context: Context, api: Api, body: NewLoadBalancer) {
   const { network, config } = api;
-  const id = randomUUID();
+  const id = newId(context);
   const projectId = body.project_id ?? body.tenant_id ?? context.get('caller').projectId;
   checkVipOptions(body);
   const pools = collectPools(body);
@@ -192,6 +193,8 @@ async function createLoadBalancer(context: Context, api: Api, body: NewLoadBalan
 function refusingGoneReferences(error: unknown): never {
   if (isForeignKeyViolation(error))
     throw conflict('The flavor or the availability zone was deleted meanwhile.');
+  // Its id is not new where a request is repeated of which nobody knows what became.
+  if (isUniqueViolation(error)) throw conflict('The load balancer has been made before.');
   throw error;
 }
 

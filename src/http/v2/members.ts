@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { type Context, Hono } from 'hono';
 import { isUniqueViolation } from '../../store/database-errors.ts';
 import {
@@ -12,6 +11,7 @@ import type { Api } from '../api.ts';
 import { readBody } from '../body.ts';
 import { changeBelow, toDelete, toUpdate } from '../change.ts';
 import { conflict } from '../fault.ts';
+import { newId } from '../idempotency.ts';
 import { checkMemberFamilies, findMemberNetworks, loadVnicTypes, memberRow } from '../member-placement.ts';
 import { presentCommon } from '../present.ts';
 import { answerList, answerOne, findRow, type OctaviaResource, pathId } from '../resource.ts';
@@ -46,7 +46,7 @@ export function memberRoutes(api: Api): Hono {
     const poolId = pathId(context, 'Pool', 'poolId');
     const body = await readBody(context, 'member', MemberPost);
     const networks = await findMemberNetworks(api.network, [body]);
-    const id = randomUUID();
+    const id = newId(context);
     const row = await changeBelow(
       api,
       { table: 'pools', title: 'Pool', id: poolId },

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import type { Insertable } from 'kysely';
 import type { z } from 'zod';
@@ -21,6 +20,7 @@ import { withoutProject } from '../attributes.ts';
 import { readBody } from '../body.ts';
 import { type Change, changeBelow, changeLoadBalancer, toCreate, toDelete, toUpdate } from '../change.ts';
 import { badRequest, conflict, immutable, invalidInput, notFound } from '../fault.ts';
+import { newId } from '../idempotency.ts';
 import { tlsLimits } from '../limits.ts';
 import { presentCommon } from '../present.ts';
 import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
@@ -53,7 +53,7 @@ export function poolRoutes(api: Api): Hono {
     checkPool(values, tlsLimits(api));
     await checkSecrets(context, api.secrets, [referencesOfPool(values)]);
     const loadBalancerId = await parentOf(api, loadbalancer_id, listenerId);
-    const id = randomUUID();
+    const id = newId(context);
     const row = await changeLoadBalancer(
       api,
       loadBalancerId,

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import type { z } from 'zod';
 import type { Queryable } from '../../store/database.ts';
@@ -9,6 +8,7 @@ import type { Api } from '../api.ts';
 import { mandatory, Name, text } from '../attributes.ts';
 import { readBody } from '../body.ts';
 import { conflict, invalidInput } from '../fault.ts';
+import { newId } from '../idempotency.ts';
 import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 
 /** The attributes of a profile besides its data. */
@@ -68,7 +68,7 @@ export function profileRoutes<T extends keyof Database, Row extends Values & { i
 
   routes.post('/', async (context) => {
     const body = await readBody(context, resource.root, resource.bodies.post);
-    const row = { ...body, id: randomUUID() } as Row;
+    const row = { ...body, id: newId(context) } as Row;
     check(row);
     await kind.insert(db, row);
     return answerOne(context, resource, await findRow(db, resource, row.id), 201);
