@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { waitFor } from '../../src/cli/up/wait.ts';
 import { longestGaps } from '../support/gap.ts';
 import { hostLinkOf, killAmphora, Pair, runs, setLink, signal } from '../support/pair.ts';
-import { type Stand, startStand } from '../support/stand.ts';
+import { ask, type Stand, startStand } from '../support/stand.ts';
 
 // A pair of amphorae holds its VIPs by VRRP: whatever happens to the one that has them, the other one takes them. Gaps are
 // asserted loosely, because this host may be busy with anything; bench/vrrp.ts measures them.
@@ -25,6 +25,14 @@ test.after(() => stand?.stop());
 
 test('a keepalived that is killed loses the VIPs of both families to the other amphora', async () => {
   short(await pair.gapsWhen((holder) => signal(holder, 'KILL', 'keepalived')));
+});
+
+test('clients stay with their members when the VIPs move', async () => {
+  const before = await membersOfClients();
+  for (const round of [1, 2]) {
+    await pair.gapsWhen((holder) => signal(holder, 'TERM', 'keepalived'));
+    assert.equal(await membersOfClients(), before, `after move ${round}`);
+  }
 });
 
 test('a keepalived that is asked to end hands them over', async () => {
@@ -65,6 +73,20 @@ test('a pair on an IPv6 network does the same', async () => {
   await stand.remove(pair6.id);
   assert.equal(await stand.remains(), []);
 });
+
+/** Which member answers each of the client's addresses. */
+async function membersOfClients(): Promise<(string | undefined)[]> {
+  const sources: [string | undefined, string[]][] = [
+    [pair.vips[0], ['192.0.2.210', '192.0.2.99']],
+    [`[${pair.vips[1]}]`, ['2001:db8:5::d2', '2001:db8:5::63']],
+  ];
+  const asked = sources.flatMap(([vip, from]) =>
+    from.map((each) => ask(stand.client, `http://${vip}/`, each)),
+  );
+  const answers = await Promise.all(asked);
+  assert.ok(answers.every((answer) => answer !== undefined));
+  return answers;
+}
 
 function short(gaps: Record<string, number>, toleratedMs = TOLERATED_MS): void {
   for (const [vip, gap] of Object.entries(gaps)) assert.ok(gap < toleratedMs, `${vip}: a gap of ${gap} ms`);

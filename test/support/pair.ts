@@ -19,12 +19,14 @@ export class Pair {
     this.vips = [balancer.vip_address, ...additional.map(({ ip_address }) => ip_address)];
   }
 
-  /** One with a web listener on port 80, ACTIVE. */
+  /** One with a web listener on port 80 that keeps each client with its member, ACTIVE. */
   static async create(stand: Stand, body: object, family: 4 | 6 = 4): Promise<Pair> {
+    const { default_pool: pool, ...listener } = webListener(stand, {}, family) as { default_pool: object };
+    const session_persistence = { type: 'SOURCE_IP' };
     const balancer = await stand.create({
       ...body,
       flavor_id: await pairFlavor(stand),
-      listeners: [webListener(stand, {}, family)],
+      listeners: [{ ...listener, default_pool: { ...pool, session_persistence } }],
     });
     if (balancer.provisioning_status !== 'ACTIVE') throw new Error(JSON.stringify(balancer));
     return new Pair(stand, balancer);
