@@ -205,6 +205,29 @@ test('two nodes share the partitions, and one that goes hands its share over', a
   await right.close();
 });
 
+for (const [direction, seconds] of [
+  ['forward', 3_600],
+  ['back', -3_600],
+] as const) {
+  test(`a database whose clock is set ${direction} by an hour loses nothing, and the next work goes on as ever`, async () => {
+    const [one, two] = [await runtime.startNode('early'), await runtime.startNode('late')];
+    await eventually(async () => (await partitionsOf('early')) === 32 && (await partitionsOf('late')) === 32);
+    const ids = await Promise.all(Array.from({ length: 8 }, () => runtime.createLoadBalancer()));
+    // Nobody may set the clock of this host: what is stored moves the other way.
+    const back = sql`${-seconds} * interval '1 second'`;
+    await sql`UPDATE partitions SET lease_until = lease_until + ${back}`.execute(runtime.db);
+    await sql`UPDATE nodes SET seen_at = seen_at + ${back}`.execute(runtime.db);
+    await sql`UPDATE timers SET due_at = due_at + ${back}`.execute(runtime.db);
+    // Deadlines that have come early end in ERROR, with everything given back.
+    for (const id of ids) assert.ok(settled.includes(await runtime.waitFor(id, settled)));
+    const next = await runtime.createLoadBalancer();
+    assert.is(await runtime.waitFor(next, settled), 'ACTIVE');
+    await eventually(async () => (await partitionsOf('early')) === 32 && (await partitionsOf('late')) === 32);
+    await one.close();
+    await two.close();
+  });
+}
+
 test('all nodes together make no more calls to the provider at once than they may', async () => {
   let running = 0;
   let most = 0;
@@ -215,7 +238,7 @@ test('all nodes together make no more calls to the provider at once than they ma
       run: async (input, context) => {
         running += 1;
         most = Math.max(most, running);
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await new Promise((resolve) => setTimeout(resolve, 100));
         running -= 1;
         return effects.placeServer.run(input, context);
       },
@@ -226,7 +249,7 @@ test('all nodes together make no more calls to the provider at once than they ma
   await eventually(async () => (await partitionsOf('one')) === 32 && (await partitionsOf('two')) === 32);
   const ids = await Promise.all(Array.from({ length: 24 }, () => runtime.createLoadBalancer()));
   for (const id of ids) assert.is(await runtime.waitFor(id, settled), 'ACTIVE');
-  assert.is(most, 4);
+  assert.ok(most > 1 && most <= 4, `${most} at once`);
   await one.close();
   await two.close();
 });
