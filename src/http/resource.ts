@@ -2,6 +2,7 @@ import type { Context } from 'hono';
 import type { SelectQueryBuilder } from 'kysely';
 import type { z } from 'zod';
 import type { Db, Queryable } from '../store/database.ts';
+import { keyedQuery } from '../store/keyed-query.ts';
 import { type Attribute, equals, isUuid, listPage, UnknownMarkerError } from '../store/list.ts';
 import type { Database } from '../store/schema.ts';
 import { badRequest, notFound, type ResourceName } from './fault.ts';
@@ -49,11 +50,30 @@ export async function findRow<T extends keyof Database, Row extends { id: string
   db: Queryable,
   resource: Resource<T, Row>,
   id: string,
-  narrow: (query: Query<T, Row>) => Query<T, Row> = (query) => query,
+  narrow?: (query: Query<T, Row>) => Query<T, Row>,
 ): Promise<Row> {
-  const [row] = await narrow(resource.select(db)).where(equals(resource.attributes.id, id)).execute();
+  const [row] =
+    narrow === undefined && isUuid(id)
+      ? await rowsById(resource)(db, id)
+      : await (narrow ?? unchanged)(resource.select(db)).where(equals(resource.attributes.id, id)).execute();
   if (row === undefined) throw notFound(resource.title, id);
   return row;
+}
+
+const unchanged = <Q>(query: Q): Q => query;
+
+type RowsById<Row> = (db: Queryable, id: string) => Promise<Row[]>;
+const queries = new WeakMap<object, RowsById<never>>();
+
+/** How to ask for one row of a resource: by far the most frequent question. */
+function rowsById<T extends keyof Database, Row extends { id: string }>(
+  resource: Resource<T, Row>,
+): RowsById<Row> {
+  const known = queries.get(resource) as RowsById<Row> | undefined;
+  if (known !== undefined) return known;
+  const query = keyedQuery<Row>((db, id) => resource.select(db).where(equals(resource.attributes.id, id)));
+  queries.set(resource, query as RowsById<never>);
+  return query;
 }
 
 /** Answer with one object under its root key. */

@@ -1,17 +1,12 @@
-import type { CompiledQuery, ExpressionBuilder, InferResult } from 'kysely';
+import type { ExpressionBuilder } from 'kysely';
 import { jsonArrayFrom, jsonObjectFrom } from 'kysely/helpers/postgres';
 import type { AvailabilityZoneData, FlavorData, LoadBalancerGraph } from '../model/graph.ts';
 import type { Queryable } from './database.ts';
+import { keyedQuery } from './keyed-query.ts';
 import type { Database } from './schema.ts';
 
 type LoadBalancers = ExpressionBuilder<Database, 'load_balancers'>;
 type Listeners = ExpressionBuilder<Database, 'listeners'>;
-type GraphRow = InferResult<ReturnType<typeof selectGraph>>[number];
-
-/** Stands for the id in the compiled query. */
-const ID = '00000000-0000-0000-0000-000000000000';
-/** Every effect asks for a graph, and putting the query into words takes longer than the database's answer. */
-let query: CompiledQuery<GraphRow> | undefined;
 
 /**
  * A load balancer with everything below it in one statement, and so as of one instant; undefined when there is none of
@@ -21,11 +16,7 @@ export async function loadGraph(
   db: Queryable,
   loadBalancerId: string,
 ): Promise<LoadBalancerGraph | undefined> {
-  query ??= selectGraph(db, ID).compile();
-  const parameters = query.parameters.map((value) => (value === ID ? loadBalancerId : value));
-  const {
-    rows: [row],
-  } = await db.executeQuery<GraphRow>({ ...query, parameters });
+  const [row] = await findGraph(db, loadBalancerId);
   if (!row) return undefined;
   const {
     vip_address,
@@ -52,7 +43,7 @@ export async function loadGraph(
   } as LoadBalancerGraph;
 }
 
-const selectGraph = (db: Queryable, id: string) =>
+const findGraph = keyedQuery((db, id) =>
   db
     .selectFrom('load_balancers')
     .where('id', '=', id)
@@ -77,7 +68,8 @@ const selectGraph = (db: Queryable, id: string) =>
       amphorae(eb).as('amphorae'),
       listeners(eb).as('listeners'),
       pools(eb).as('pools'),
-    ]);
+    ]),
+);
 
 const flavorData = (eb: LoadBalancers) =>
   eb
