@@ -158,6 +158,13 @@ export const settings = {
     'Project of objects made without one while there is no authentication.',
   ),
 
+  allow_vip_port_id: setting(
+    Flag,
+    true,
+    "Users may bring the port of a VIP. Octavia's default, as for the next two.",
+  ),
+  allow_vip_network_id: setting(Flag, true, 'Users may name the network of a VIP.'),
+  allow_vip_subnet_id: setting(Flag, true, 'Users may name the subnet of a VIP.'),
   valid_vip_networks: setting(
     List,
     [],

@@ -34,18 +34,31 @@ type VipRequest = Pick<
   'vip_port_id' | 'vip_network_id' | 'vip_subnet_id' | 'vip_address' | 'additional_vips'
 >;
 
+/** How a VIP can be asked for, with the setting that allows it. */
+const KINDS = [
+  ['vip_port_id', 'allow_vip_port_id'],
+  ['vip_network_id', 'allow_vip_network_id'],
+  ['vip_subnet_id', 'allow_vip_subnet_id'],
+] as const;
+
 /**
  * Apply the VIP rules.
  * @throws Fault 400
  */
-export async function planVip(network: Network, request: VipRequest): Promise<VipPlan> {
+export async function planVip(
+  { network, config }: Pick<Api, 'network' | 'config'>,
+  request: VipRequest,
+): Promise<VipPlan> {
+  const allowed = KINDS.filter(([, setting]) => config[setting]).map(([kind]) => kind);
+  const forbidden = KINDS.find(([kind]) => request[kind] !== null && !allowed.includes(kind));
+  if (forbidden) throw badRequest(`${forbidden[0]} is disabled by configuration.`);
   if (request.vip_port_id !== null) return planWithPort(network, request.vip_port_id, request);
   if (request.vip_network_id !== null) return planInNetwork(network, request.vip_network_id, request);
   if (request.vip_subnet_id !== null) {
     const subnet = await findSubnet(network, request.vip_subnet_id);
     return plan(network, request, subnet.networkId, [subnet.id]);
   }
-  throw badRequest('A VIP needs one of vip_port_id, vip_network_id, vip_subnet_id.');
+  throw badRequest(`A VIP needs one of ${allowed.join(', ')}.`);
 }
 
 async function planWithPort(network: Network, portId: string, request: VipRequest): Promise<VipPlan> {

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { loadConfig } from '../../src/config.ts';
 import { sweepVipIntents } from '../../src/http/app.ts';
 import { startHarness } from './api-harness.ts';
 
-const api = await startHarness();
+const config = loadConfig({}, {});
+const api = await startHarness({ config });
 test.after(() => api.stop());
 test.after.each(() => api.provider.failures.set([]));
 
@@ -138,6 +140,18 @@ test('the VIP comes from a subnet, a network or the user’s own port', async ()
   await api.refuse(400, /vip_address.*not an address of port/, 'POST', PATH, {
     loadbalancer: { vip_port_id: randomUUID(), vip_address: '10.1.1.1' },
   });
+});
+
+test('the operator can forbid ways to ask for a VIP', async () => {
+  const subnetOnly = { allow_vip_port_id: false, allow_vip_network_id: false };
+  Object.assign(config, subnetOnly);
+  for (const kind of ['vip_port_id', 'vip_network_id'])
+    await api.refuse(400, new RegExp(`${kind} is disabled`), 'POST', PATH, {
+      loadbalancer: { [kind]: randomUUID() },
+    });
+  await api.refuse(400, /needs one of vip_subnet_id\./, 'POST', PATH, { loadbalancer: {} });
+  await api.expect(201, 'POST', PATH, { loadbalancer: vip() });
+  Object.assign(config, loadConfig({}, {}));
 });
 
 test('an address in use is a conflict, and a failing provider leaves no trace', async () => {
