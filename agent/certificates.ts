@@ -1,5 +1,5 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { mkdir, readdir, rm, statfs, symlink } from 'node:fs/promises';
+import { mkdir, readdir, readlink, rm, statfs, symlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AgentError } from './errors.ts';
 import { readOptional, writeAtomically } from './files.ts';
@@ -8,16 +8,16 @@ import { readOptional, writeAtomically } from './files.ts';
 const IN_MEMORY = new Set([0x01021994, 0x858458f6]);
 
 /**
- * Certificates and private keys of TLS listeners. The files lie below `run_dir`, in memory, so that keys never reach a
- * disk; haproxy finds them under the contract's path, `{state_dir}/certs/{lb}/`, through a link.
+ * Certificates and private keys of TLS listeners, in `{state_dir}/certs/{lb}/` (contract D3). That is a link to a place below
+ * `run_dir`, in memory, so that keys never reach a disk; an image of Octavia has an encrypted file system of its own there.
  */
 export class Certificates {
-  readonly #runDir: string;
-  readonly #stateDir: string;
+  readonly #memory: string;
+  readonly #directory: string;
 
   constructor(runDir: string, stateDir: string) {
-    this.#runDir = join(runDir, 'certs');
-    this.#stateDir = stateDir;
+    this.#memory = join(runDir, 'certs');
+    this.#directory = join(stateDir, 'certs');
   }
 
   /**
@@ -29,14 +29,7 @@ export class Certificates {
     if (content.includes('-----BEGIN ')) checkPem(content);
     else this.#checkList(loadBalancerId, content);
     if ((await this.read(loadBalancerId, file)) === content) return false;
-    await mkdir(join(this.#runDir, loadBalancerId), { recursive: true, mode: 0o700 });
-    if (!IN_MEMORY.has((await statfs(this.#runDir)).type))
-      throw new AgentError(500, 'Certificates are kept in memory only', {
-        details: `${this.#runDir} is not a tmpfs`,
-      });
-    await symlink(this.#runDir, join(this.#stateDir, 'certs')).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
+    await this.#prepare(loadBalancerId);
     await writeAtomically(this.#path(loadBalancerId, file), content);
     return true;
   }
@@ -47,7 +40,7 @@ export class Certificates {
 
   /** Name -> content of all that a load balancer has. */
   async readAll(loadBalancerId: string): Promise<Map<string, string>> {
-    const names = await readdir(join(this.#runDir, loadBalancerId)).catch(() => []);
+    const names = await readdir(join(this.#directory, loadBalancerId)).catch(() => []);
     const entries = names
       .filter((name) => name.endsWith('.pem'))
       .map(async (name): Promise<[string, string]> => [name, (await this.read(loadBalancerId, name)) ?? '']);
@@ -59,15 +52,29 @@ export class Certificates {
   }
 
   async deleteAll(loadBalancerId: string): Promise<void> {
-    await rm(join(this.#runDir, loadBalancerId), { recursive: true, force: true });
+    await rm(join(this.#directory, loadBalancerId), { recursive: true, force: true });
   }
 
   #path(loadBalancerId: string, file: string): string {
-    return join(this.#runDir, loadBalancerId, file);
+    return join(this.#directory, loadBalancerId, file);
+  }
+
+  async #prepare(loadBalancerId: string): Promise<void> {
+    await symlink(this.#memory, this.#directory).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+    if ((await readlink(this.#directory).catch(() => undefined)) === this.#memory) {
+      await mkdir(this.#memory, { recursive: true, mode: 0o700 });
+      if (!IN_MEMORY.has((await statfs(this.#memory)).type))
+        throw new AgentError(500, 'Certificates are kept in memory only', {
+          details: `${this.#memory} is not a tmpfs`,
+        });
+    }
+    await mkdir(join(this.#directory, loadBalancerId), { recursive: true, mode: 0o700 });
   }
 
   #checkList(loadBalancerId: string, content: string): void {
-    const directory = join(this.#stateDir, 'certs', loadBalancerId);
+    const directory = join(this.#directory, loadBalancerId);
     const isOwn = (line: string) =>
       dirname(line) === directory && /^[A-Za-z0-9_-]+\.pem$/.test(basename(line));
     if (!content.trimEnd().split('\n').every(isOwn))
