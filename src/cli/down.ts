@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
-import { AmphoraeError } from '../model/errors.ts';
+import { AmphoraeError, TerminalError } from '../model/errors.ts';
 import { createNetnsProvider } from '../providers/netns/provider.ts';
 import { createNoopProvider } from '../providers/noop/provider.ts';
 import { openDatabase } from '../store/database.ts';
@@ -48,15 +48,39 @@ export async function takeDown(config: Config, say: (text: string) => void): Pro
 
 /** The database knows what there is to remove; where it is the private one, it runs for that long. */
 async function removeAmphorae(config: Config): Promise<void> {
-  if (config.provider !== 'netns') return;
-  if (config.database_url) return destroyAll(config, config.database_url);
+  const remove = { netns: destroyAll, openstack: refuseToForget, noop: undefined }[config.provider];
+  if (!remove) return;
+  if (config.database_url) return remove(config, config.database_url);
   const postgres = privatePostgres(config);
   if (!postgres.exists) return;
   const server = await postgres.start();
   try {
-    await destroyAll(config, postgres.url);
+    await remove(config, postgres.url);
   } finally {
     await postgres.stop(server);
+  }
+}
+
+/**
+ * Amphorae in a cloud are not on this host, and only the database knows them: it is not removed while there are some.
+ * @throws TerminalError `load_balancers_left`
+ */
+async function refuseToForget(config: Config, url: string): Promise<void> {
+  if (config.database_url) return;
+  const { db, close } = openDatabase(url, { maxConnections: 1, applicationName: 'amphorae-down' });
+  try {
+    const left = await db
+      .selectFrom('load_balancers')
+      .where('provisioning_status', '<>', 'DELETED')
+      .select('id')
+      .execute();
+    if (left.length === 0) return;
+    throw new TerminalError(
+      'load_balancers_left',
+      `${left.length} load balancers have servers and ports in the cloud: start \`up\` again and delete them first (openstack loadbalancer delete --cascade ${left[0]?.id} ...)`,
+    );
+  } finally {
+    await close();
   }
 }
 

@@ -22,6 +22,8 @@ export function createEffects(dependencies: EffectDependencies): Effects {
     backoffMs: config.effect_backoff_seconds * 1000,
     maxBackoffMs: 10_000,
   };
+  // What is not released stays until somebody repeats the delete: a service that is away for a minute is waited for.
+  const release: RetryPolicy = { ...provider, attempts: Number.POSITIVE_INFINITY };
   const agent: RetryPolicy = { ...provider, deadlineMs: config.agent_deadline_seconds * 1000 };
   // An agent in a namespace answers within half a second.
   const boot: RetryPolicy = {
@@ -32,7 +34,7 @@ export function createEffects(dependencies: EffectDependencies): Effects {
   };
   return {
     allocateVip: { run: allocateVip(dependencies), retry: provider, callsProvider: true },
-    releaseVip: { run: releaseVip(dependencies), retry: provider, callsProvider: true },
+    releaseVip: { run: releaseVip(dependencies), retry: release, callsProvider: true },
     placeServer: { run: placeServer(dependencies), retry: provider, callsProvider: true },
     awaitAgent: { run: awaitAgent(dependencies), retry: boot },
     plugPorts: {
@@ -42,6 +44,6 @@ export function createEffects(dependencies: EffectDependencies): Effects {
     },
     pushConfig: { run: pushConfig(dependencies), retry: agent },
     pushFirewall: { run: pushFirewall(dependencies), retry: agent },
-    releaseAmphora: { run: releaseAmphora(dependencies), retry: provider, callsProvider: true },
+    releaseAmphora: { run: releaseAmphora(dependencies), retry: release, callsProvider: true },
   };
 }

@@ -72,6 +72,11 @@ export class Service {
     this.#options = options;
   }
 
+  /** The project that our account works in, unless it works in none. */
+  async project(): Promise<string | undefined> {
+    return (await this.#options.session.token()).projectId;
+  }
+
   /**
    * @param explain gives a better error for a refusal that the caller understands, or undefined
    * @throws AmphoraeError; without `explain` as `classifyRefusal` has it

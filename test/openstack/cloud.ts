@@ -149,7 +149,9 @@ export class Operator {
             tags: SERVER_TAG,
           },
         )
-      ).filter(({ status }) => status !== 'DELETED'),
+      )
+        .filter(({ status }) => status !== 'DELETED')
+        .map(({ name, status }) => ({ name: `${name} ${status}` })),
       await this.#list('neutron', '/ports', 'ports', z.object({ name: z.string() })),
       await this.#list('neutron', '/security-groups', 'security_groups', z.object({ name: z.string() })),
       await this.#list('nova', '/os-server-groups', 'server_groups', z.object({ name: z.string() }), {

@@ -20,7 +20,9 @@ export interface ControlPlane {
   url: string;
   api: RestClient['call'];
   /** Every call to a service so far, oldest first. */
-  calls: ServiceCall[];
+  calls: TimedCall[];
+  /** Resolves at the first such call since the given one. */
+  called(wanted: (call: ServiceCall) => boolean, since: number): Promise<void>;
   /** Create a load balancer and wait until it is ACTIVE or ERROR. */
   create(attributes: object): Promise<LoadBalancer>;
   settled(id: string): Promise<LoadBalancer>;
@@ -31,14 +33,17 @@ export interface ControlPlane {
   stop(): Promise<void>;
 }
 
+/** `endedAt` as `performance.now()` has it. */
+export type TimedCall = ServiceCall & { endedAt: number };
+
 /** Nova with its fake hypervisor needs 10 to 35 s for a boot on a busy machine. */
-const SETTLED_SECONDS = 240;
+const SETTLED_SECONDS = 300;
 
 export async function startControlPlane(settings: Partial<Config>): Promise<ControlPlane> {
   const directory = mkdtempSync(join(tmpdir(), 'amphorae-test-'));
   const postgres = await startTestPostgres();
   const nats = await startTestNats();
-  const calls: ServiceCall[] = [];
+  const calls: TimedCall[] = [];
   const config: Config = {
     ...loadConfig({}, {}),
     provider: 'openstack',
@@ -55,7 +60,10 @@ export async function startControlPlane(settings: Partial<Config>): Promise<Cont
   const controller = await createController(config, pino({ level: 'error' }), async ({ log }) => ({
     provider: createOpenstackProvider({
       agent: new NoopAgent(),
-      options: { ...openstackOptions(config, log), onCall: (call) => calls.push(call) },
+      options: {
+        ...openstackOptions(config, log),
+        onCall: (call) => calls.push({ ...call, endedAt: performance.now() }),
+      },
     }),
   }));
   const client = new RestClient(controller.url as string);
@@ -71,6 +79,9 @@ export async function startControlPlane(settings: Partial<Config>): Promise<Cont
     url: client.url,
     api: (method, url, body) => client.call(method, url, body),
     calls,
+    async called(wanted, since) {
+      await waitFor('a call', SETTLED_SECONDS, async () => calls.slice(since).some(wanted) || undefined);
+    },
     settled,
     async create(attributes) {
       const { loadbalancer } = await client.call<{ loadbalancer: LoadBalancer }>(

@@ -3,7 +3,15 @@ import { type Service, segment } from '../../keystone/service.ts';
 import { TerminalError } from '../../model/errors.ts';
 import type { Call } from '../call.ts';
 import type { Network, NetworkInfo, PortInfo, PortSpec, SubnetInfo } from '../network.ts';
-import { addressPairs, NeutronPort, newPort, ownershipOf, PORT_FIELDS, portInfo } from './neutron-port.ts';
+import {
+  addressPairs,
+  DEVICE_OWNER,
+  NeutronPort,
+  newPort,
+  ownershipOf,
+  PORT_FIELDS,
+  portInfo,
+} from './neutron-port.ts';
 import { Recent } from './recent.ts';
 
 const NeutronNetwork = z.object({
@@ -154,14 +162,27 @@ export class OpenstackNetwork implements Network {
     call: Call,
   ): Promise<PortInfo[]> {
     const description = ownershipOf(namePrefix);
-    const ports = await this.#list(
-      { ...(description && { description }), ...(deviceId && { device_id: deviceId }) },
-      call,
-    );
+    const ports =
+      description || deviceId
+        ? await this.#list(
+            { ...(description && { description }), ...(deviceId && { device_id: deviceId }) },
+            call,
+          )
+        : await this.#listOwn(call);
     const ours = ports.filter(
       (port) => port.name.startsWith(namePrefix) && port.description === ownershipOf(port.name),
     );
     return Promise.all(ours.map((port) => this.#describe(port, call)));
+  }
+
+  /** Those of amphorae are in our project, those of VIPs in their users' but never plugged. A cloud has many more. */
+  async #listOwn(call: Call) {
+    const project = await this.#neutron.project();
+    const [plugged, reserved] = await Promise.all([
+      project ? this.#list({ project_id: project }, call) : [],
+      this.#list({ device_owner: DEVICE_OWNER }, call),
+    ]);
+    return [...new Map([...plugged, ...reserved].map((port) => [port.id, port])).values()];
   }
 
   async #list(filter: Record<string, string>, call: Call) {
