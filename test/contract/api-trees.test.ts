@@ -176,6 +176,33 @@ test('policies and rules come with their listener, and pools with the policies t
   assert.is(api.statements() - large, cost, 'a larger tree takes as many statements');
 });
 
+test('reading a tree takes as many statements however large it is', async () => {
+  const tree = (size: number) => ({
+    ...vip(),
+    listeners: Array.from({ length: size }, (_, index) => ({
+      protocol: 'HTTP',
+      protocol_port: index + 1,
+      default_pool: {
+        name: `p${index}`,
+        protocol: 'HTTP',
+        lb_algorithm: 'ROUND_ROBIN',
+        healthmonitor: { type: 'TCP', delay: 1, timeout: 1, max_retries: 1 },
+        members: [1, 2].map((port) => ({ address: '10.0.0.1', protocol_port: port })),
+      },
+    })),
+  });
+  const costs = async (size: number) => {
+    const { id } = await api.createLoadBalancer(tree(size));
+    const cost = async (path: string) => {
+      const before = api.statements();
+      await api.expect(200, 'GET', `${PATH}/${id}${path}`);
+      return api.statements() - before;
+    };
+    return [await cost(''), await cost('/status'), await cost('/stats')];
+  };
+  assert.equal(await costs(25), await costs(1));
+});
+
 test('a wrong policy or rule refuses the tree', async () => {
   const rule = { type: 'PATH', compare_type: 'STARTS_WITH', value: '/a' };
   for (const [status, text, policy, protocol = 'HTTP'] of [
