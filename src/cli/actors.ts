@@ -141,7 +141,7 @@ export const command: Command = {
   },
   async run({ config, options, positionals }) {
     const { verb, args } = parse(positionals);
-    const answer = await verb.run(operatorClient(config, options), args, options);
+    const answer = await verb.run(await operatorClient(config, options), args, options);
     if (answer !== undefined) {
       process.stdout.write(typeof answer === 'string' ? answer : `${JSON.stringify(answer, null, 2)}\n`);
     }

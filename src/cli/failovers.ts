@@ -24,7 +24,7 @@ export const command: Command = {
     if (!['status', 'stop', 'resume'].includes(verb) || others.length > 0) {
       throw new UsageError(`expected ${command.usage}`);
     }
-    const api = operatorClient(config, options);
+    const api = await operatorClient(config, options);
     const { failovers } =
       verb === 'status'
         ? await api.call<Answer>('GET', PATH)

@@ -1,7 +1,7 @@
 import { isIPv4 } from 'node:net';
 import { type Command, type Invocation, UsageError } from './command.ts';
-import { RestClient } from './rest-client.ts';
-import { urlOf } from './up/address.ts';
+import { operatorClient } from './operator-client.ts';
+import type { RestClient } from './rest-client.ts';
 
 const PATH = '/v2.0/amphorae/networks';
 
@@ -43,7 +43,7 @@ export const command: Command = {
     mtu: { type: 'string', value: 'BYTES', description: 'MTU of its ports.' },
   },
   async run({ config, options, positionals }) {
-    const api = new RestClient(typeof options.url === 'string' ? options.url : urlOf(config.listen));
+    const api = await operatorClient(config, options);
     const answer = await perform(api, options, positionals);
     if (answer !== undefined) process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
     return 0;

@@ -9,7 +9,7 @@ import * as assert from 'uvu/assert';
 import { serveApi } from '../../src/http/server.ts';
 import { lookupRoutes } from '../../src/http/v2/lookups.ts';
 import { createNoopProvider } from '../../src/providers/noop/provider.ts';
-import { accountSettings, clientEnvironment, startKeystone } from '../support/keystone.ts';
+import { accountSettings, clientEnvironment, type Person, startKeystone } from '../support/keystone.ts';
 import { startSystem } from '../support/system.ts';
 import { startOpenStack } from './openstack.ts';
 
@@ -73,6 +73,18 @@ test('quotas are shown, set by an administrator, met, and reset', async () => {
   await run(operator, 'quota set --loadbalancer 1 alpha');
   await run(operator, 'quota reset alpha');
   assert.is((await show(member, `quota show ${alpha}`)).load_balancer, -1);
+});
+
+test('our own command line logs in as the account of OS_*', async () => {
+  const actors = (person: Person) =>
+    promisify(execFile)(process.execPath, ['src/cli/main.ts', 'actors', 'list', '--url', system.url], {
+      env: { PATH: process.env.PATH, ...clientEnvironment(keystone.url, person) },
+    });
+  assert.match((await actors('operator')).stdout, /load-balancer/);
+  await actors('alpha-member').then(
+    () => assert.unreachable(),
+    (error: Error) => assert.match(error.message, /403 Policy does not allow/),
+  );
 });
 
 test('openstacksdk makes, finds, pages, changes, waits and deletes', async () => {
