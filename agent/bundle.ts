@@ -4,10 +4,11 @@ import { build } from 'esbuild';
 /**
  * Write the agent with all that it needs as one file for Node.js: for amphorae that have no checkout, and in a third of
  * the time from its sources, as long as nothing is compiled yet.
+ * @param entry another program of this folder than the agent itself
  */
-export async function bundleAgent(outfile: string): Promise<void> {
+export async function bundleAgent(outfile: string, entry = 'main.ts'): Promise<void> {
   await build({
-    entryPoints: [fileURLToPath(new URL('main.ts', import.meta.url))],
+    entryPoints: [fileURLToPath(new URL(entry, import.meta.url))],
     outfile,
     bundle: true,
     platform: 'node',
@@ -24,7 +25,7 @@ export async function bundleAgent(outfile: string): Promise<void> {
 }
 
 if (import.meta.main) {
-  const [outfile] = process.argv.slice(2);
-  if (!outfile) throw new Error('usage: node agent/bundle.ts FILE');
-  await bundleAgent(outfile);
+  const [outfile, entry] = process.argv.slice(2);
+  if (!outfile) throw new Error('usage: node agent/bundle.ts FILE [ENTRY]');
+  await bundleAgent(outfile, entry);
 }
