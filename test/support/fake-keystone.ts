@@ -14,7 +14,7 @@ interface Token {
 /** As much of Keystone as `src/keystone` talks to, ready at once. It passes the same contract as the real one. */
 export async function startFakeKeystone(
   lifetimeSeconds = 3600,
-): Promise<TestKeystone & { validations(): number }> {
+): Promise<TestKeystone & { validations(): number; forgetAll(): void }> {
   const tokens = new Map<string, Token>();
   const dismissed = new Set<Person>();
   const projects = Object.fromEntries(
@@ -85,6 +85,7 @@ export async function startFakeKeystone(
       away = false;
     },
     validations: () => validations,
+    forgetAll: () => tokens.clear(),
     async stop() {
       server.closeAllConnections();
       server.close();
