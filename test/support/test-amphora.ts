@@ -22,6 +22,11 @@ const UNITS = '/usr/lib/systemd/system';
 /** Where an amphora keeps its state (contract D3), and its haproxy finds it. */
 const STATE_DIR = '/var/lib/octavia';
 
+/** What the agent's unit leaves it, so that every test that uses an amphora shows that it is enough. */
+const CAPABILITIES = unitOption('CapabilityBoundingSet').map((name) =>
+  name.replace('CAP_', '').toLowerCase(),
+);
+
 /**
  * Mounts of its own, then process 1 of an amphora. The copied names of the host's namespaces must not live on. In /var/lib
  * everything of the host's shows through but the state.
@@ -41,7 +46,7 @@ if [ -x "$1.systemctl" ]; then
   mount --bind "$1.systemctl" /usr/bin/systemctl
 fi
 shift
-exec "$@"`;
+exec setpriv --bounding-set="-all,${CAPABILITIES.map((each) => `+${each}`).join(',')}" "$@"`;
 
 /** The real agent in namespaces of its own, with a management link to this process. `stop` removes all. */
 export class TestAmphora {
@@ -293,4 +298,10 @@ amphora_id = ${id}
 [controller_worker]
 loadbalancer_topology = SINGLE
 `;
+}
+
+/** The words of an option in the unit file of the agent. */
+function unitOption(name: string): string[] {
+  const unit = readFileSync(join(CHECKOUT, 'agent/systemd/amphora-agent.service'), 'utf8');
+  return new RegExp(`^${name}=(.*)$`, 'm').exec(unit)?.[1]?.split(' ') ?? [];
 }
