@@ -36,7 +36,10 @@ async function times(count: number, work: (index: number) => Promise<unknown>): 
 }
 
 /** One call on a connection of its own, as Octavia's controllers make them. */
-async function askAnew(url: string, connect: { ca: string; cert: string; key: string; servername: string }): Promise<void> {
+async function askAnew(
+  url: string,
+  connect: { ca: string; cert: string; key: string; servername: string },
+): Promise<void> {
   const dispatcher = new Agent({ connect });
   await (await request(url, { dispatcher })).body.dump();
   await dispatcher.close();

@@ -69,7 +69,7 @@ test.before(async () => {
   await execute('ip', ['link', 'add', network, 'type', 'bridge', 'mcast_snooping', '0']);
   await execute('ip', ['link', 'set', network, 'addrgenmode', 'none', 'up']);
   client = await createNamespace('client', network, ['10.93.0.100/24']);
-  amphora = await TestAmphora.start();
+  amphora = await TestAmphora.start({}, { confined: true });
 });
 
 test.after(async () => {

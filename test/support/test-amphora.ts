@@ -22,10 +22,13 @@ const UNITS = '/usr/lib/systemd/system';
 /** Where an amphora keeps its state (contract D3), and its haproxy finds it. */
 const STATE_DIR = '/var/lib/octavia';
 
-/** What the agent's unit leaves it, so that every test that uses an amphora shows that it is enough. */
-const CAPABILITIES = unitOption('CapabilityBoundingSet').map((name) =>
-  name.replace('CAP_', '').toLowerCase(),
-);
+/** Runs what follows with the capabilities that the agent's unit leaves it, and no others. */
+const CONFINED = [
+  'setpriv',
+  `--bounding-set=-all,${unitOption('CapabilityBoundingSet')
+    .map((name) => name.replace('CAP_', '+').toLowerCase())
+    .join(',')}`,
+];
 
 /**
  * Mounts of its own, then process 1 of an amphora. The copied names of the host's namespaces must not live on. In /var/lib
@@ -46,7 +49,7 @@ if [ -x "$1.systemctl" ]; then
   mount --bind "$1.systemctl" /usr/bin/systemctl
 fi
 shift
-exec setpriv --bounding-set="-all,${CAPABILITIES.map((each) => `+${each}`).join(',')}" "$@"`;
+exec "$@"`;
 
 /** The real agent in namespaces of its own, with a management link to this process. `stop` removes all. */
 export class TestAmphora {
@@ -56,18 +59,21 @@ export class TestAmphora {
   /** Its /var/lib/octavia, as this process sees it. */
   readonly stateDir = join(this.directory, 'state');
   readonly namespace = `amphorae-test-${process.pid}-${randomBytes(3).toString('hex')}`;
+  readonly #confined: boolean;
   readonly #subnet = `fd00:${randomBytes(2).toString('hex')}:${randomBytes(2).toString('hex')}`;
   readonly #link = `t${randomBytes(4).toString('hex')}`;
   #process: ChildProcess | undefined;
   #client: AgentClient | undefined;
   #connections: Agent | undefined;
 
-  private constructor(pki: TestPki) {
+  private constructor(pki: TestPki, confined: boolean) {
     this.pki = pki;
+    this.#confined = confined;
   }
 
-  static start(settings: Record<string, unknown> = {}): Promise<TestAmphora> {
-    return TestAmphora.#start((amphora) => ({
+  /** @param options.confined with no other capabilities than the agent's unit has */
+  static start(settings: Record<string, unknown> = {}, { confined = false } = {}): Promise<TestAmphora> {
+    return TestAmphora.#start(confined, (amphora) => ({
       amphora_id: amphora.id,
       bind_address: amphora.address,
       bind_port: PORT,
@@ -79,16 +85,19 @@ export class TestAmphora {
     }));
   }
 
-  /** With the configuration file that an Octavia controller gives to its amphorae, and units of a systemd. */
+  /** With the configuration file that an Octavia controller gives to its amphorae, units of a systemd, and confined. */
   static startAsOctavia(heartbeat: { controller: string; key: string }): Promise<TestAmphora> {
-    return TestAmphora.#start((amphora) => {
+    return TestAmphora.#start(true, (amphora) => {
       writeFileSync(`${amphora.stateDir}.systemctl`, systemctlScript(UNITS, '/run'), { mode: 0o755 });
       return octaviaConf(amphora, heartbeat);
     });
   }
 
-  static async #start(settings: (amphora: TestAmphora) => object | string): Promise<TestAmphora> {
-    const amphora = new TestAmphora(await createTestPki());
+  static async #start(
+    confined: boolean,
+    settings: (amphora: TestAmphora) => object | string,
+  ): Promise<TestAmphora> {
+    const amphora = new TestAmphora(await createTestPki(), confined);
     try {
       await amphora.#plugManagement();
       await amphora.#writeFiles(settings(amphora));
@@ -144,7 +153,8 @@ export class TestAmphora {
       'ip',
       [
         ...['netns', 'exec', this.namespace, 'unshare', '--mount', '--pid', '--fork', '--kill-child'],
-        ...['sh', '-ec', BOOT, 'boot', this.stateDir, join(CHECKOUT, 'agent/init')],
+        ...['sh', '-ec', BOOT, 'boot', this.stateDir, ...(this.#confined ? CONFINED : [])],
+        join(CHECKOUT, 'agent/init'),
         ...[process.execPath, join(CHECKOUT, 'agent/main.ts'), join(this.directory, 'agent.json')],
       ],
       { stdio: ['ignore', 'ignore', 'inherit'] },
