@@ -70,7 +70,7 @@ test('arguments reach the program as they are', async () => {
 
 test('one that does not start says why, and leaves no unit behind', async () => {
   await unit(['ls', '/no/such/file'])
-    .start(isReady)
+    .start(isNeverReady)
     .then(
       () => assert.unreachable(),
       (error: Error) => assert.match(error.message, /no.such.file/),
