@@ -491,7 +491,8 @@ export function loadConfig(
     else problems.push(`${name}: ${parsed.error.issues[0]?.message} (${source})`);
   }
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
-  return config as Config;
+  // What the cloud says is in the other settings now: a child process, which gets them, may not find the file again.
+  return { ...(config as Config), os_cloud: '', os_client_config_file: '' };
 }
 
 /** The settings `os_*` of a cloud, from where openstacksdk would look for it. */

@@ -84,4 +84,41 @@ test('numbers and flags are read strictly', () => {
     assert.throws(() => loadConfig({ [name]: value }, {}), new RegExp(`^${name}: `));
 });
 
+test('a cloud of clouds.yaml says what nothing else does, and processes started with it need the file no more', () => {
+  const os_client_config_file = join(directory, 'clouds.yaml');
+  writeFileSync(
+    os_client_config_file,
+    `clouds:
+  one:
+    auth: {auth_url: "http://keystone.example/v3", username: amphorae, password: 007, project_name: service}
+    region_name: north
+  other: {auth: {auth_url: "http://other.example"}}`,
+  );
+  const options = { os_client_config_file, os_cloud: 'one' };
+  const config = loadConfig(options, { OS_USERNAME: 'left over', AMPHORAE_OS_PROJECT_NAME: 'mine' });
+  assert.equal(
+    [
+      config.os_auth_url,
+      config.os_username,
+      config.os_password,
+      config.os_project_name,
+      config.os_region_name,
+    ],
+    ['http://keystone.example/v3', 'amphorae', '7', 'mine', 'north'],
+  );
+  rmSync(os_client_config_file);
+  assert.equal(loadConfig({}, { ...toEnvironment(config), OS_CLOUD: 'one' }), config);
+});
+
+test('a cloud that is not there is named, with those that are', () => {
+  const os_client_config_file = join(directory, 'clouds.yaml');
+  writeFileSync(os_client_config_file, 'clouds: {one: {auth: {}}, two: {auth: {}}}');
+  const load = (changes: object) => () =>
+    loadConfig({ os_client_config_file, os_cloud: 'three', ...changes }, {});
+  assert.throws(load({}), /no cloud three, only one, two/);
+  assert.throws(load({ os_client_config_file: '/none/clouds.yaml' }), /no clouds.yaml in \/none/);
+  writeFileSync(os_client_config_file, 'clouds: [');
+  assert.throws(load({}), (error: unknown) => error instanceof ConfigError);
+});
+
 test.run();
