@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config.ts';
+import { HEARTBEAT_KEY_FILE } from '../health/heartbeat-key.ts';
 import { AmphoraeError, TerminalError } from '../model/errors.ts';
 import { createNetnsProvider } from '../providers/netns/provider.ts';
 import { createNoopProvider } from '../providers/noop/provider.ts';
@@ -18,7 +19,10 @@ import { waitFor } from './up/wait.ts';
 const STOP_SECONDS = 90;
 
 /** What Amphorae writes into its data directory; anything else there is not ours to remove. */
-const OUR_ENTRIES = ['postgres', 'nats', 'logs', 'controllers', 'ca', CODE_CACHE, 'demo.json', SETTINGS_FILE];
+const OUR_ENTRIES = [
+  ...['postgres', 'nats', 'logs', 'controllers', 'ca', 'demo.json'],
+  ...[CODE_CACHE, HEARTBEAT_KEY_FILE, SETTINGS_FILE],
+];
 
 export const command: Command = {
   description:
