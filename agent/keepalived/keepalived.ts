@@ -1,13 +1,12 @@
-import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { CommandError } from '../command.ts';
 import { AgentError } from '../errors.ts';
-import { readOptional, writeAtomically } from '../files.ts';
+import { readOptional } from '../files.ts';
 import type { Namespace } from '../namespace.ts';
 import { type Program, supervised } from '../processes/program.ts';
 import { Serial } from '../serial.ts';
 import type { AgentSettings } from '../settings.ts';
+import { storeConfiguration } from './configuration.ts';
 
 interface KeepalivedParts {
   namespace: Namespace;
@@ -18,7 +17,6 @@ interface KeepalivedParts {
 /** The keepalived that holds the VIPs in ACTIVE_STANDBY (contract E5). */
 export class Keepalived {
   readonly #parts: KeepalivedParts;
-  readonly #directory: string;
   readonly #config: string;
   readonly #parentPid: string;
   readonly #vrrpPid: string;
@@ -30,8 +28,7 @@ export class Keepalived {
   constructor(parts: KeepalivedParts) {
     const { namespace, settings, log } = parts;
     this.#parts = parts;
-    this.#directory = join(settings.state_dir, 'vrrp');
-    this.#config = join(this.#directory, 'octavia-keepalived.conf');
+    this.#config = join(settings.state_dir, 'vrrp', 'octavia-keepalived.conf');
     this.#parentPid = join(settings.run_dir, 'keepalived-vrrp.parent');
     this.#vrrpPid = join(settings.run_dir, 'keepalived-vrrp.child');
     this.#daemon = supervised(
@@ -58,26 +55,9 @@ export class Keepalived {
     });
   }
 
-  /**
-   * Store a configuration, once keepalived has checked it.
-   * @throws AgentError 400 with keepalived's words; what was stored before stays
-   */
+  /** Store a configuration; throws as `storeConfiguration` does. */
   upload(config: string): Promise<void> {
-    return this.#serial.run(async () => {
-      const { namespace, settings } = this.#parts;
-      if (config === (await readOptional(this.#config))) return;
-      await mkdir(this.#directory, { recursive: true, mode: 0o755 });
-      const candidate = `${this.#config}.new`;
-      await writeAtomically(candidate, config);
-      try {
-        await namespace.run(settings.keepalived_path, ['--config-test', `--use-file=${candidate}`]);
-      } catch (error) {
-        if (!(error instanceof CommandError)) throw error;
-        await rename(candidate, `${this.#config}.rejected`);
-        throw new AgentError(400, 'Invalid request', { details: error.output, cause: error });
-      }
-      await rename(candidate, this.#config);
-    });
+    return this.#serial.run(() => storeConfiguration(this.#parts, this.#config, config));
   }
 
   /** Start it, or let it read its configuration again when it runs (contract D2). */

@@ -1,9 +1,9 @@
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { CommandError } from '../command.ts';
 import { AgentError } from '../errors.ts';
 import { readOptional, writeAtomically } from '../files.ts';
+import { storeConfiguration } from '../keepalived/configuration.ts';
 import type { Namespace } from '../namespace.ts';
 import { type Program, supervised } from '../processes/program.ts';
 import { Serial } from '../serial.ts';
@@ -91,26 +91,9 @@ export class LvsInstance {
     });
   }
 
-  /**
-   * Store a configuration, once keepalived has checked it.
-   * @throws AgentError 400 with keepalived's words; what was stored before stays
-   */
+  /** Store a configuration; throws as `storeConfiguration` does. */
   upload(config: string): Promise<void> {
-    return this.#serial.run(async () => {
-      const { namespace, settings } = this.#parts;
-      if (config === (await this.config())) return;
-      await mkdir(lvsDirectory(settings.state_dir), { recursive: true, mode: 0o755 });
-      const candidate = `${this.#config}.new`;
-      await writeAtomically(candidate, config);
-      try {
-        await namespace.run(settings.keepalived_path, ['--config-test', `--use-file=${candidate}`]);
-      } catch (error) {
-        if (!(error instanceof CommandError)) throw error;
-        await rename(candidate, `${this.#config}.rejected`);
-        throw new AgentError(400, 'Invalid request', { details: error.output, cause: error });
-      }
-      await rename(candidate, this.#config);
-    });
+    return this.#serial.run(() => storeConfiguration(this.#parts, this.#config, config));
   }
 
   /** Start it, or let it read its configuration again: what did not change goes on undisturbed. */

@@ -7,6 +7,7 @@ import { endpointOf, type Facing } from '../../src/keystone/catalog.ts';
 import type { Service } from '../../src/keystone/service.ts';
 import type { KeystoneSession } from '../../src/keystone/session.ts';
 import { SERVER_TAG } from '../../src/providers/openstack/nova.ts';
+import type { OpenstackOptions } from '../../src/providers/openstack/provider.ts';
 import { openServices } from '../../src/providers/openstack/services.ts';
 
 /** Where `stand/up` listens, and the account that a control plane has there. */
@@ -132,6 +133,24 @@ export class Operator {
       });
     }
     return flavor.id;
+  }
+
+  /** What a provider needs to make amphorae of what was prepared here. */
+  async providerOptions(managementNetwork: string): Promise<OpenstackOptions> {
+    await this.image(this.name);
+    return {
+      account: octavia,
+      facing,
+      computeFlavor: await this.computeFlavor(),
+      imageTag: this.name,
+      imageOwner: undefined,
+      managementNetworks: [managementNetwork],
+      managementSecurityGroups: [],
+      zone: undefined,
+      keyName: undefined,
+      antiAffinityPolicy: 'anti-affinity',
+      lvs: true,
+    };
   }
 
   /** Names of everything in the cloud that a control plane made. */

@@ -4,14 +4,13 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ServiceCall } from '../../src/keystone/service.ts';
 import { NoopAgent } from '../../src/providers/noop/agent.ts';
-import { createOpenstackProvider, type OpenstackOptions } from '../../src/providers/openstack/provider.ts';
+import { createOpenstackProvider } from '../../src/providers/openstack/provider.ts';
 import type { Provider } from '../../src/providers/provider.ts';
-import { facing, Operator, octavia } from './cloud.ts';
+import { Operator } from './cloud.ts';
 
 // A controller dies right after the cloud has done what it asked for; the next one, which knows nothing of it, goes on.
 
 let operator: Operator;
-let options: OpenstackOptions;
 let networkId: string;
 /** Cuts off what the first controller does once it has made this call. */
 let fatal: ((call: ServiceCall) => boolean) | undefined;
@@ -23,20 +22,7 @@ test.before(async () => {
   operator = new Operator();
   networkId = (await operator.network({ physicalNetwork: 'physnet2', cidr: '10.80.0.0/24' })).networkId;
   const management = await operator.network({ physicalNetwork: 'physnet1', cidr: '10.81.0.0/24' });
-  await operator.image(operator.name);
-  options = {
-    account: octavia,
-    facing,
-    computeFlavor: await operator.computeFlavor(),
-    imageTag: operator.name,
-    imageOwner: undefined,
-    managementNetworks: [management.networkId],
-    managementSecurityGroups: [],
-    zone: undefined,
-    keyName: undefined,
-    antiAffinityPolicy: 'anti-affinity',
-    lvs: true,
-  };
+  const options = await operator.providerOptions(management.networkId);
   first = createOpenstackProvider({
     agent: new NoopAgent(),
     options: { ...options, onCall: (call) => fatal?.(call) && death.abort() },

@@ -4,7 +4,7 @@ import { test } from 'uvu';
 import { NoopAgent } from '../../src/providers/noop/agent.ts';
 import { createOpenstackProvider } from '../../src/providers/openstack/provider.ts';
 import { providerContract } from '../contract/provider.ts';
-import { facing, Operator, octavia } from './cloud.ts';
+import { Operator } from './cloud.ts';
 
 /** Of the physical network, in `stand/`. */
 const HOSTS = 2;
@@ -16,24 +16,8 @@ providerContract('openstack', async () => {
     await operator.network({ physicalNetwork: 'physnet2', cidr: '10.20.0.0/24' }),
     await operator.network({ physicalNetwork: 'physnet1', cidr: '10.21.0.0/24' }),
   ];
-  const computeFlavor = await operator.computeFlavor();
-  await operator.image(operator.name);
-  const provider = createOpenstackProvider({
-    agent: new NoopAgent(),
-    options: {
-      account: octavia,
-      facing,
-      computeFlavor,
-      imageTag: operator.name,
-      imageOwner: undefined,
-      managementNetworks: [management.networkId],
-      managementSecurityGroups: [],
-      zone: undefined,
-      keyName: undefined,
-      antiAffinityPolicy: 'anti-affinity',
-      lvs: true,
-    },
-  });
+  const options = await operator.providerOptions(management.networkId);
+  const provider = createOpenstackProvider({ agent: new NoopAgent(), options });
   const call = () => ({ signal: AbortSignal.timeout(120_000) });
   const serverWithVfs = async (count: number) => {
     const ports = await Promise.all(
