@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { waitFor } from '../../src/cli/up/wait.ts';
 import { Operator } from './cloud.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 
@@ -30,6 +31,8 @@ test.before(async () => {
     openstack_compute_flavor: await operator.computeFlavor(),
     openstack_image_tag: operator.name,
     openstack_management_networks: [management.networkId],
+    orphan_period_seconds: 10,
+    orphan_grace_seconds: 5,
   });
   sriov = await plane.flavor({ sriov_vip: true });
 });
@@ -63,10 +66,9 @@ for (const [service, moment] of restarts) {
         ['no_valid_host', 'server_failed', 'openstack_failed', 'openstack_unreachable'].includes(code),
         code,
       );
-      assert.equal(await operator.remains(), []);
     }
     await plane.remove(balancer.id);
-    assert.equal(await operator.remains(), []);
+    await nothingRemains();
   });
 }
 
@@ -104,7 +106,17 @@ test('a hypervisor that does not answer: the member is in ERROR with the reason,
   );
   assert.equal((await operator.partsOf(balancer.id)).memberPorts, []);
   await plane.remove(balancer.id);
-  assert.equal(await operator.remains(), []);
+  await nothingRemains();
 });
+
+/**
+ * Nova forgets a server that is deleted before a host was found for it, and brings it back when its conductor died at that
+ * moment: then housekeeping finds it.
+ */
+async function nothingRemains(): Promise<void> {
+  await waitFor('the cloud to have nothing of ours', 120, async () => {
+    return (await operator.remains()).length === 0 || undefined;
+  });
+}
 
 test.run();
