@@ -1,5 +1,5 @@
 import { type Command, type Invocation, UsageError } from './command.ts';
-import { operatorClient } from './operator-client.ts';
+import { operatorClient, urlOption } from './operator-client.ts';
 import type { RestClient } from './rest-client.ts';
 import { span, table } from './table.ts';
 
@@ -124,11 +124,7 @@ export const command: Command = {
     'on the host of the API only. Whatever changes something is recorded: `audit` lists it.',
   settings: ['listen'],
   options: {
-    url: {
-      type: 'string',
-      value: 'URL',
-      description: 'Where the REST API answers. Default: where `up` listens.',
-    },
+    ...urlOption,
     json: { type: 'boolean', description: 'Print JSON instead of a table.' },
     kind: { type: 'string', value: 'KIND', description: 'list: load-balancer or amphora.' },
     state: { type: 'string', value: 'STATE', description: 'list: in this state, as in updating.configSync.' },

@@ -1,5 +1,5 @@
 import { type Command, UsageError } from './command.ts';
-import { operatorClient } from './operator-client.ts';
+import { operatorClient, urlOption } from './operator-client.ts';
 import { table } from './table.ts';
 
 const PATH = '/v2.0/amphorae/failovers';
@@ -13,11 +13,7 @@ export const command: Command = {
     'although much is stale. Failovers by request are never held up. Works through the REST API, on its host only.',
   settings: ['listen'],
   options: {
-    url: {
-      type: 'string',
-      value: 'URL',
-      description: 'Where the REST API answers. Default: where `up` listens.',
-    },
+    ...urlOption,
     json: { type: 'boolean', description: 'Print JSON instead of a table.' },
   },
   async run({ config, options, positionals: [verb = 'status', ...others] }) {

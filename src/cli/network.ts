@@ -1,6 +1,6 @@
 import { isIPv4 } from 'node:net';
 import { type Command, type Invocation, UsageError } from './command.ts';
-import { operatorClient } from './operator-client.ts';
+import { operatorClient, urlOption } from './operator-client.ts';
 import type { RestClient } from './rest-client.ts';
 
 const PATH = '/v2.0/amphorae/networks';
@@ -12,11 +12,7 @@ export const command: Command = {
     'network_id and subnet_id are what load balancers and members refer to.',
   settings: ['listen'],
   options: {
-    url: {
-      type: 'string',
-      value: 'URL',
-      description: 'Where the REST API answers. Default: where `up` listens.',
-    },
+    ...urlOption,
     cidr: {
       type: 'string',
       multiple: true,

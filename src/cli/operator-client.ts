@@ -1,11 +1,20 @@
 import { userInfo } from 'node:os';
-import { Agent } from 'undici';
 import type { Config } from '../config.ts';
+import { connectionsOf } from '../keystone/connections.ts';
 import { KeystoneSession } from '../keystone/session.ts';
-import type { Invocation } from './command.ts';
+import type { Command, Invocation } from './command.ts';
 import { RestClient } from './rest-client.ts';
 import { serviceAccount } from './serve/service-account.ts';
 import { urlOf } from './up/address.ts';
+
+/** The option that `operatorClient` takes. */
+export const urlOption = {
+  url: {
+    type: 'string',
+    value: 'URL',
+    description: 'Where the REST API answers. Default: where `up` listens.',
+  },
+} as const satisfies Command['options'];
 
 /**
  * The REST API as an operator on this host calls it. Where OS_* names an account, it is logged in to Keystone with that;
@@ -21,7 +30,7 @@ export async function operatorClient(config: Config, { url }: Invocation['option
 
 async function logIn(config: Config): Promise<string> {
   const account = serviceAccount(config);
-  const agent = new Agent({ connect: account.ca === undefined ? {} : { ca: account.ca } });
+  const agent = connectionsOf(account);
   try {
     return (await new KeystoneSession(account, agent).token()).id;
   } finally {

@@ -1,7 +1,8 @@
-import { Agent, request } from 'undici';
+import { type Agent, request } from 'undici';
 import { z } from 'zod';
 import { TerminalError, TransientError } from '../model/errors.ts';
 import { identityUrl, type ServiceAccount } from './account.ts';
+import { connectionsOf } from './connections.ts';
 import { KeystoneSession, type Token } from './session.ts';
 
 /** Whom a token stands for, as Keystone says. */
@@ -40,7 +41,7 @@ export class Keystone {
 
   constructor(account: ServiceAccount) {
     this.url = identityUrl(account);
-    this.#agent = new Agent({ connect: account.ca === undefined ? {} : { ca: account.ca } });
+    this.#agent = connectionsOf(account);
     this.#session = new KeystoneSession(account, this.#agent);
   }
 

@@ -141,6 +141,29 @@ test('an address that is taken is said to be in use', async () => {
   await mock.close();
 });
 
+test('a port that two ask for at once is made once', async () => {
+  const { mock, answer, logIn, network } = openCloud();
+  logIn();
+  const { request } = sample('port-not-found');
+  answer(NEUTRON, 'GET', /^\/v2\.0\/ports\?/, {
+    request,
+    response: { status: 200, headers: {}, body: { ports: [] } },
+  });
+  const made = sample('port-create-direct');
+  answer(NEUTRON, 'POST', '/v2.0/ports', made);
+  const id = (made.response.body as { port: { network_id: string } }).port.network_id;
+  const body = { network: { id, name: 'n', mtu: 1500, subnets: [] } };
+  answer(NEUTRON, 'GET', `/v2.0/networks/${id}`, { request, response: { status: 200, headers: {}, body } });
+  const spec = { name: 'octavia-lb-x', networkId: id, vnicType: 'direct', adminStateUp: true } as const;
+  const [one, other] = await Promise.all([
+    network.createPort(spec, call()),
+    network.createPort(spec, call()),
+  ]);
+  assert.is(one.id, other.id);
+  mock.assertNoPendingInterceptors();
+  await mock.close();
+});
+
 test('a token that a service refuses in mid-flow is replaced, and the call is made again', async () => {
   const { mock, answer, logIn, compute } = openCloud();
   logIn();

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
-import { Agent } from 'undici';
 import { type Config, programEnvironment } from '../../config.ts';
+import { connectionsOf } from '../../keystone/connections.ts';
 import { KeystoneSession } from '../../keystone/session.ts';
 import { BarbicanStore } from '../../secrets/barbican-store.ts';
 import { FileStore } from '../../secrets/file-store.ts';
@@ -15,7 +15,7 @@ export function openSecrets(config: Config): { secrets: Stores; close(): Promise
   if (!config.os_auth_url) return { secrets: new Stores(files, undefined), close: async () => {} };
 
   const account = serviceAccount(config);
-  const dispatcher = new Agent({ connect: account.ca === undefined ? {} : { ca: account.ca } });
+  const dispatcher = connectionsOf(account);
   const session = new KeystoneSession(account, dispatcher);
   const facing = { interface: config.os_interface, region: config.os_region_name };
   const barbican = new BarbicanStore({ session, facing, dispatcher }, env);

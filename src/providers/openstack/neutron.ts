@@ -12,6 +12,7 @@ import {
   PORT_FIELDS,
   portInfo,
 } from './neutron-port.ts';
+import { OneAtATime } from './one-at-a-time.ts';
 import { Recent } from './recent.ts';
 
 const NeutronNetwork = z.object({
@@ -41,8 +42,7 @@ export class OpenstackNetwork implements Network {
   readonly #neutron: Service;
   readonly #networks = new Recent<z.output<typeof NeutronNetwork>>(REMEMBER_MS);
   readonly #subnets = new Recent<SubnetInfo>(REMEMBER_MS);
-  /** Calls under way by port name: two of them at once would make two ports. */
-  readonly #creating = new Map<string, Promise<PortInfo>>();
+  readonly #creating = new OneAtATime<PortInfo>();
 
   constructor(neutron: Service) {
     this.#neutron = neutron;
@@ -98,11 +98,7 @@ export class OpenstackNetwork implements Network {
   }
 
   createPort(spec: PortSpec, call: Call): Promise<PortInfo> {
-    const underWay = this.#creating.get(spec.name);
-    if (underWay) return underWay;
-    const creating = this.#findOrCreate(spec, call).finally(() => this.#creating.delete(spec.name));
-    this.#creating.set(spec.name, creating);
-    return creating;
+    return this.#creating.run(spec.name, () => this.#findOrCreate(spec, call));
   }
 
   async #findOrCreate(spec: PortSpec, call: Call): Promise<PortInfo> {

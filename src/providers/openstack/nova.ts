@@ -10,6 +10,7 @@ import type { OpenstackImages } from './glance.ts';
 import type { OpenstackNetwork } from './neutron.ts';
 import { bindingFailed, DEVICE_OWNER } from './neutron-port.ts';
 import { describeServer, faultOf, isGone, NovaServer } from './nova-server.ts';
+import { OneAtATime } from './one-at-a-time.ts';
 import type { ServerGroups } from './server-groups.ts';
 
 /** Says of a server that it is ours. */
@@ -54,19 +55,14 @@ export interface NovaParts {
 /** Servers of Nova (contract F3). */
 export class OpenstackCompute implements Compute {
   readonly #parts: NovaParts;
-  /** Calls under way by server name: two of them at once would make two servers. */
-  readonly #creating = new Map<string, Promise<Server>>();
+  readonly #creating = new OneAtATime<Server>();
 
   constructor(parts: NovaParts) {
     this.#parts = parts;
   }
 
   create(spec: ServerSpec, call: Call): Promise<Server> {
-    const underWay = this.#creating.get(spec.name);
-    if (underWay) return underWay;
-    const creating = this.#findOrCreate(spec, call).finally(() => this.#creating.delete(spec.name));
-    this.#creating.set(spec.name, creating);
-    return creating;
+    return this.#creating.run(spec.name, () => this.#findOrCreate(spec, call));
   }
 
   async status(serverId: string, call: Call): Promise<Server | undefined> {
