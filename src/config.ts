@@ -165,6 +165,11 @@ export const settings = {
   ),
   allow_vip_network_id: setting(Flag, true, 'Users may name the network of a VIP.'),
   allow_vip_subnet_id: setting(Flag, true, 'Users may name the subnet of a VIP.'),
+  allow_invisible_resources: setting(
+    Flag,
+    false,
+    'Users may name networks, subnets and ports that they cannot see themselves, so those of other projects.',
+  ),
   valid_vip_networks: setting(
     List,
     [],

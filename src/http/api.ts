@@ -1,8 +1,10 @@
+import type { Context } from 'hono';
 import type { Logger } from 'pino';
 import type { Mailbox } from '../actors/mailbox.ts';
 import type { Config } from '../config.ts';
 import type { NetworkAdmin } from '../providers/netns/networks.ts';
-import type { Network } from '../providers/network.ts';
+import type { Network, NetworkView } from '../providers/network.ts';
+import type { Profiles } from '../providers/profiles.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { SecretStore } from '../secrets/secret-store.ts';
 import type { Db } from '../store/database.ts';
@@ -17,6 +19,8 @@ export interface Api {
   network: Network;
   /** Makes networks, with providers that have none of their own (netns). */
   networks?: NetworkAdmin | undefined;
+  /** What profiles refer to; absent: nothing of it can be looked up. */
+  profiles?: Profiles | undefined;
   /** Whether amphorae can balance UDP and SCTP; absent: they cannot. */
   lvs?: Provider['lvs'];
   /** Where TLS material lives that listeners and pools refer to; absent: nowhere. */
@@ -33,4 +37,11 @@ const PROVIDER_DEADLINE_MS = 30_000;
 /** What a handler passes along with a provider call. */
 export function providerCall() {
   return { signal: AbortSignal.timeout(PROVIDER_DEADLINE_MS) };
+}
+
+/** The network as the caller may see it: what is not his, or shared, does not exist for him (contract F). */
+export function networkSeenBy(context: Context, { access, config, network }: Api): NetworkView {
+  const token = context.req.header('x-auth-token');
+  if (access === undefined || token === undefined || config.allow_invisible_resources) return network;
+  return network.seenBy?.(token) ?? network;
 }

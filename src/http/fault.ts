@@ -1,5 +1,6 @@
 import { HTTPException } from 'hono/http-exception';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { AmphoraeError } from '../model/errors.ts';
 import { isUnavailable } from '../store/database-errors.ts';
 import { ProfileDataError } from '../store/profile-data.ts';
 
@@ -70,5 +71,6 @@ export function toFault(error: unknown): Fault | undefined {
   if (error instanceof HTTPException) return new Fault(error.status, error.message);
   if (error instanceof ProfileDataError) return notImplemented(error.message);
   if (isUnavailable(error)) return new Fault(503, 'The database is not available. Try again later.');
+  if (error instanceof AmphoraeError && error.kind === 'transient') return new Fault(503, error.message);
   return undefined;
 }

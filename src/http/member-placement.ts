@@ -1,6 +1,6 @@
 import type { Insertable, Selectable } from 'kysely';
 import type { VnicType } from '../model/status.ts';
-import type { Network } from '../providers/network.ts';
+import type { NetworkView } from '../providers/network.ts';
 import type { Queryable } from '../store/database.ts';
 import { findFlavorWithProfile } from '../store/flavors.ts';
 import { findVipAddresses } from '../store/load-balancers.ts';
@@ -19,10 +19,11 @@ type NetworkOfSubnet = Map<string, string>;
 
 /**
  * The networks of the subnets that members name.
+ * @param network as the caller sees it
  * @throws Fault 400 for a subnet that does not exist
  */
 export async function findMemberNetworks(
-  network: Network,
+  network: NetworkView,
   members: { subnet_id: string | null }[],
 ): Promise<NetworkOfSubnet> {
   const subnetIds = new Set(members.flatMap(({ subnet_id: id }) => (id === null ? [] : [id])));

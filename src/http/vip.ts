@@ -1,5 +1,5 @@
 import { AmphoraeError } from '../model/errors.ts';
-import type { FixedIp, Network, PortInfo, SubnetInfo } from '../providers/network.ts';
+import type { FixedIp, Network, NetworkView, PortInfo, SubnetInfo } from '../providers/network.ts';
 import type { Db } from '../store/database.ts';
 import { isUnavailable } from '../store/database-errors.ts';
 import { insertVipIntent, takeVipIntent } from '../store/vip-intents.ts';
@@ -43,10 +43,12 @@ const KINDS = [
 
 /**
  * Apply the VIP rules.
+ * @param network as the caller sees it
  * @throws Fault 400
  */
 export async function planVip(
-  { network, config }: Pick<Api, 'network' | 'config'>,
+  network: NetworkView,
+  config: Api['config'],
   request: VipRequest,
 ): Promise<VipPlan> {
   const allowed = KINDS.filter(([, setting]) => config[setting]).map(([kind]) => kind);
@@ -61,7 +63,7 @@ export async function planVip(
   throw badRequest(`A VIP needs one of ${allowed.join(', ')}.`);
 }
 
-async function planWithPort(network: Network, portId: string, request: VipRequest): Promise<VipPlan> {
+async function planWithPort(network: NetworkView, portId: string, request: VipRequest): Promise<VipPlan> {
   const port = await network.getPort(portId, providerCall());
   if (port === undefined) throw missingReference('Port', portId);
   if (port.deviceId !== null && port.deviceId !== '') {
@@ -108,7 +110,7 @@ function addressOn(port: PortInfo, subnetId: string, address: string | null): Fi
   return found;
 }
 
-async function planInNetwork(network: Network, networkId: string, request: VipRequest): Promise<VipPlan> {
+async function planInNetwork(network: NetworkView, networkId: string, request: VipRequest): Promise<VipPlan> {
   const found = await network.getNetwork(networkId, providerCall());
   if (found === undefined) throw missingReference('Network', networkId);
   if (request.vip_subnet_id !== null) {
@@ -139,7 +141,7 @@ async function planInNetwork(network: Network, networkId: string, request: VipRe
 
 /** The rules of additional VIPs, which hold whatever the primary came from. */
 async function plan(
-  network: Network,
+  network: NetworkView,
   request: VipRequest,
   networkId: string,
   subnetIds: string[],
@@ -170,7 +172,7 @@ async function plan(
 }
 
 /** @throws Fault 400 */
-export async function findSubnet(network: Network, id: string): Promise<SubnetInfo> {
+export async function findSubnet(network: NetworkView, id: string): Promise<SubnetInfo> {
   const subnet = await network.getSubnet(id, providerCall());
   if (subnet === undefined) throw missingReference('Subnet', id);
   return subnet;

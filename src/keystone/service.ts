@@ -72,6 +72,16 @@ export class Service {
     this.#options = options;
   }
 
+  /** The same service, asked with the token of somebody else, who sees and may what he sees and may. */
+  onBehalfOf(callerToken: string): Service {
+    const { session } = this.#options;
+    const asCaller: TokenSource = {
+      token: async () => ({ ...(await session.token()), id: callerToken }),
+      forget: async () => {},
+    };
+    return new Service({ ...this.#options, session: asCaller });
+  }
+
   /** The project that our account works in, unless it works in none. */
   async project(): Promise<string | undefined> {
     return (await this.#options.session.token()).projectId;

@@ -53,6 +53,9 @@ export interface PortSpec {
   securityGroupIds?: string[] | undefined;
 }
 
+/** What of the network can be looked up. */
+export type NetworkView = Pick<Network, 'getNetwork' | 'getSubnet' | 'getPort'>;
+
 /**
  * Networks, subnets and ports. Every verb is idempotent and throws only classified errors
  * (`src/model/errors.ts`). Reads of unknown ids answer undefined.
@@ -73,4 +76,6 @@ export interface Network {
   allowAddresses(portId: string, addresses: string[], call: Call): Promise<void>;
   /** Ports that Amphorae made; with `namePrefix`, those whose name starts so. */
   listPorts(filter: { namePrefix?: string; deviceId?: string }, call: Call): Promise<PortInfo[]>;
+  /** What the owner of a token can see: not the networks of others, unless shared. Absent where everybody sees all. */
+  seenBy?(token: string): NetworkView;
 }

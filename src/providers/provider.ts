@@ -1,6 +1,7 @@
 import type { AgentClient } from '../amphora-api/client.ts';
 import type { Compute } from './compute.ts';
 import type { Network } from './network.ts';
+import type { Profiles } from './profiles.ts';
 import type { SecurityGroups } from './security-groups.ts';
 
 /** A place where load balancers can live: somewhere to run amphorae, something to plug them into. */
@@ -9,6 +10,8 @@ export interface Provider {
   compute: Compute;
   network: Network;
   pace: Pace;
+  /** Absent where profiles refer to nothing that can be looked up. */
+  profiles?: Profiles;
   /** Absent where nothing stands in front of an amphora's ports but its own firewall. */
   securityGroups?: SecurityGroups;
   /** How to speak to an amphora of this provider. `noop` answers itself; the others speak mutual TLS. */

@@ -62,8 +62,7 @@ export class BarbicanStore implements SecretStore {
   /** Octavia adds its user to the readers in each request that names a reference, and so do we. */
   async admitUs(ref: string, callerToken: string): Promise<void> {
     const own = await this.#options.session.token();
-    const session = { token: async () => ({ ...own, id: callerToken }), forget: async () => {} };
-    const barbican = open({ ...this.#options, session });
+    const barbican = this.#barbican.onBehalfOf(callerToken);
     const { kind, id } = parse(ref);
     try {
       if (kind === 'containers') {

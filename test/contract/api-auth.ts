@@ -5,6 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openAccess } from '../../src/cli/serve/access.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
+import type { Network } from '../../src/providers/network.ts';
 import { accountSettings, type Person, type TestKeystone } from '../support/keystone.ts';
 import { type Answer, startHarness } from './api-harness.ts';
 
@@ -105,6 +106,26 @@ export async function testAuthentication(keystone: TestKeystone, cacheSeconds: n
     }
     assert.is((await api.send('GET', '/')).status, 200);
     assert.is((await api.send('GET', '/healthcheck')).status, 200);
+  });
+
+  test('a network is looked at with the token of the caller: what he cannot see does not exist', async () => {
+    const { network } = api.provider;
+    const seenWith: string[] = [];
+    const seenBy: Network['seenBy'] = (token) => {
+      seenWith.push(token);
+      return { ...network, getSubnet: async () => undefined };
+    };
+    const seen = Object.assign(Object.create(network), { seenBy });
+    Object.assign(api.dependencies, { network: seen });
+    const { status, body } = await as('alpha-member', 'POST', '/v2/lbaas/loadbalancers', loadBalancer());
+    assert.is(status, 400, JSON.stringify(body));
+    assert.match(body.faultstring, /Subnet .* not found/);
+    assert.equal(seenWith, [await tokenOf('alpha-member')]);
+    const { config: settings } = api.dependencies;
+    Object.assign(api.dependencies, { config: { ...settings, allow_invisible_resources: true } });
+    await create('alpha-member');
+    assert.is(seenWith.length, 1);
+    Object.assign(api.dependencies, { network, config: settings });
   });
 
   test('a token that is for no project is refused in words', async () => {

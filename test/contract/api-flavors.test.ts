@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { PlacementError } from '../../src/model/errors.ts';
+import type { ProfileReferences, Profiles } from '../../src/providers/profiles.ts';
 import { startHarness } from './api-harness.ts';
 
 const api = await startHarness();
@@ -66,6 +68,42 @@ test('a flavor is enabled unless it says otherwise, and its name is its own', as
   });
   const renamed = { flavorprofile: { name: 'renamed' } };
   assert.is((await api.expect(200, 'PUT', `${PROFILES}/${flavor_profile_id}`, renamed)).name, 'renamed');
+});
+
+test('a profile that refers to what the provider does not have is refused, and so is a load balancer once it is gone', async () => {
+  const missing = new Set<string>();
+  const asked: ProfileReferences[] = [];
+  const profiles: Profiles = {
+    async check(references) {
+      asked.push(references);
+      const found = Object.values(references).find((value) => missing.has(value));
+      if (found) throw new PlacementError('no_such_thing', `the provider has no ${found}`);
+    },
+  };
+  Object.assign(api.dependencies, { profiles });
+  missing.add('tiny').add('nowhere');
+  const data = (value: object) => ({ ...profile, flavor_data: JSON.stringify(value) });
+  await api.refuse(400, /attribute flavor_data.*has no tiny/, 'POST', PROFILES, {
+    flavorprofile: data({ compute_flavor: 'tiny', amp_image_tag: 'new' }),
+  });
+  assert.equal(asked.at(-1), { computeFlavor: 'tiny', imageTag: 'new' });
+  await api.refuse(400, /availability_zone_data.*nowhere/, 'POST', '/v2/lbaas/availabilityzoneprofiles', {
+    availability_zone_profile: {
+      name: 'z',
+      provider_name: 'amphora',
+      availability_zone_data: '{"compute_zone": "nowhere"}',
+    },
+  });
+  const { id } = await api.expect(201, 'POST', PROFILES, { flavorprofile: data({ compute_flavor: 'big' }) });
+  await api.refuse(400, /has no tiny/, 'PUT', `${PROFILES}/${id}`, {
+    flavorprofile: { flavor_data: '{"compute_flavor": "tiny"}' },
+  });
+  const flavor_id = await api.createFlavor({ compute_flavor: 'big' });
+  missing.add('big');
+  await api.refuse(400, /has no big/, 'POST', '/v2/lbaas/loadbalancers', {
+    loadbalancer: { vip_subnet_id: randomUUID(), flavor_id },
+  });
+  Object.assign(api.dependencies, { profiles: undefined });
 });
 
 test('what is in use cannot be deleted, but a deleted load balancer holds nothing', async () => {

@@ -118,6 +118,7 @@ export async function createController(
         mailbox,
         network: provider.network,
         networks,
+        profiles: provider.profiles,
         lvs: () => provider.lvs(),
         secrets,
         config,

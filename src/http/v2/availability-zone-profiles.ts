@@ -12,6 +12,7 @@ import { isZoneProfileInUse } from '../../store/availability-zones.ts';
 import { parseAvailabilityZoneData } from '../../store/profile-data.ts';
 import type { Api } from '../api.ts';
 import { onPost, onPut } from '../attributes.ts';
+import { referencesOfZone } from '../profile-references.ts';
 import type { OctaviaResource } from '../resource.ts';
 import { ProfileData, profileAttributes, profileRoutes } from './profiles.ts';
 
@@ -40,7 +41,7 @@ export function availabilityZoneProfileRoutes(api: Api): Hono {
   return profileRoutes<'availability_zone_profiles', AvailabilityZoneProfile>(api, {
     resource: availabilityZoneProfiles,
     data: 'availability_zone_data',
-    parse: parseAvailabilityZoneData,
+    parse: (data) => referencesOfZone(parseAvailabilityZoneData(data)),
     user: 'an Availability Zone',
     isInUse: isZoneProfileInUse,
     insert: insertAvailabilityZoneProfile,

@@ -12,6 +12,7 @@ import { isProfileInUse } from '../../store/flavors.ts';
 import { parseFlavorData } from '../../store/profile-data.ts';
 import type { Api } from '../api.ts';
 import { onPost, onPut } from '../attributes.ts';
+import { referencesOfFlavor } from '../profile-references.ts';
 import type { OctaviaResource } from '../resource.ts';
 import { ProfileData, profileAttributes, profileRoutes } from './profiles.ts';
 
@@ -35,7 +36,7 @@ export function flavorProfileRoutes(api: Api): Hono {
   return profileRoutes<'flavor_profiles', FlavorProfile>(api, {
     resource: flavorProfiles,
     data: 'flavor_data',
-    parse: parseFlavorData,
+    parse: (data) => referencesOfFlavor(parseFlavorData(data)),
     user: 'a Flavor',
     isInUse: isProfileInUse,
     insert: insertFlavorProfile,

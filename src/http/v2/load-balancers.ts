@@ -16,7 +16,7 @@ import {
 } from '../../store/load-balancers.ts';
 import { parseAvailabilityZoneData, parseFlavorData } from '../../store/profile-data.ts';
 import { deleteVipIntent } from '../../store/vip-intents.ts';
-import type { Api } from '../api.ts';
+import { type Api, networkSeenBy } from '../api.ts';
 import { readBody } from '../body.ts';
 import {
   addressOf,
@@ -33,6 +33,7 @@ import { healthMonitorLimits, listenerLimits } from '../limits.ts';
 import { queryFlag } from '../list.ts';
 import { findMemberNetworks, VnicTypes } from '../member-placement.ts';
 import { presentCommon } from '../present.ts';
+import { checkReferences, referencesOfFlavor, referencesOfZone } from '../profile-references.ts';
 import { checkQuota } from '../quota.ts';
 import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 import { LoadBalancerPost, LoadBalancerPut, type NewLoadBalancer } from '../schemas/load-balancer.ts';
@@ -112,17 +113,21 @@ export function loadBalancerRoutes(api: Api): Hono {
 
 /** `POST /loadbalancers`, in the order of contract A7: the first check that fails decides the answer. */
 async function createLoadBalancer(context: Context, api: Api, body: NewLoadBalancer) {
-  const { network, config } = api;
+  const { config } = api;
+  const network = networkSeenBy(context, api);
   const id = newId(context);
   const projectId = body.project_id ?? body.tenant_id ?? context.get('caller').projectId;
   checkVipOptions(body);
   const pools = collectPools(body);
-  const plan = await planVip(api, body);
+  const plan = await planVip(network, config, body);
   if (plan.port !== null && (await isVipPort(api.db, plan.port.id))) {
     throw invalidInput('vip_port_id', plan.port.id, 'The port is the VIP of another load balancer.');
   }
   const { flavor, provider } = await chooseFlavor(api, body);
-  checkVipNetwork(api, await chooseZone(api, body.availability_zone), plan.networkId);
+  const zone = await chooseZone(api, body.availability_zone);
+  // They were there when the profiles were written.
+  await checkReferences(api, { ...referencesOfFlavor(flavor), ...referencesOfZone(zone) }, badRequest);
+  checkVipNetwork(api, zone, plan.networkId);
   const topology = flavor.loadbalancer_topology ?? config.default_topology;
   const vipVnicType: VnicType = flavor.sriov_vip === true ? 'direct' : 'normal';
   const networks = await findMemberNetworks(

@@ -8,7 +8,7 @@ import {
   selectMembers,
   updateMembers,
 } from '../../store/members.ts';
-import type { Api } from '../api.ts';
+import { type Api, networkSeenBy } from '../api.ts';
 import { readBody } from '../body.ts';
 import { changeBelow, toDelete, toUpdate } from '../change.ts';
 import { conflict, immutable, invalidInput } from '../fault.ts';
@@ -29,7 +29,7 @@ export async function replaceMembers(api: Api, context: Context): Promise<Respon
   const poolId = pathId(context, 'Pool', 'poolId');
   const additive = queryFlag(context, 'additive_only');
   const items = await readBody(context, 'members', MemberBatch);
-  const networks = await findMemberNetworks(api.network, items);
+  const networks = await findMemberNetworks(networkSeenBy(context, api), items);
   await changeBelow(api, { table: 'pools', title: 'Pool', id: poolId }, async (change) => {
     const { transaction, loadBalancer, revision } = change;
     const pool = await findActivePool(change, poolId);

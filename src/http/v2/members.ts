@@ -7,7 +7,7 @@ import {
   selectMembers,
   updateMember,
 } from '../../store/members.ts';
-import type { Api } from '../api.ts';
+import { type Api, networkSeenBy } from '../api.ts';
 import { readBody } from '../body.ts';
 import { changeBelow, toDelete, toUpdate } from '../change.ts';
 import { conflict } from '../fault.ts';
@@ -45,7 +45,7 @@ export function memberRoutes(api: Api): Hono {
   routes.post('/', async (context) => {
     const poolId = pathId(context, 'Pool', 'poolId');
     const body = await readBody(context, 'member', MemberPost);
-    const networks = await findMemberNetworks(api.network, [body]);
+    const networks = await findMemberNetworks(networkSeenBy(context, api), [body]);
     const id = newId(context);
     const row = await changeBelow(
       api,

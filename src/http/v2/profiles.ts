@@ -1,5 +1,6 @@
 import { Hono } from 'hono';
 import type { z } from 'zod';
+import type { ProfileReferences } from '../../providers/profiles.ts';
 import type { Queryable } from '../../store/database.ts';
 import { isForeignKeyViolation } from '../../store/database-errors.ts';
 import { ProfileDataError } from '../../store/profile-data.ts';
@@ -9,6 +10,7 @@ import { mandatory, Name, text } from '../attributes.ts';
 import { readBody } from '../body.ts';
 import { conflict, invalidInput } from '../fault.ts';
 import { newId } from '../idempotency.ts';
+import { checkReferences } from '../profile-references.ts';
 import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 
 /** The attributes of a profile besides its data. */
@@ -28,8 +30,8 @@ export interface ProfileKind<T extends keyof Database, Row extends Values & { id
   };
   /** The attribute that holds its data. */
   data: string & keyof Row;
-  /** @throws ProfileDataError */
-  parse(data: string): unknown;
+  /** What its data refers to at the provider. @throws ProfileDataError */
+  parse(data: string): ProfileReferences;
   /** What is made from such a profile, with its article. */
   user: string;
   isInUse(db: Queryable, id: string): Promise<boolean>;
@@ -40,26 +42,27 @@ export interface ProfileKind<T extends keyof Database, Row extends Values & { id
 
 /** The routes of profiles of one kind (contract A17). One that is in use can be renamed, and no more. */
 export function profileRoutes<T extends keyof Database, Row extends Values & { id: string }>(
-  { db, config }: Api,
+  api: Api,
   kind: ProfileKind<T, Row>,
 ): Hono {
+  const { db, config } = api;
   const { resource } = kind;
   const routes = new Hono();
 
   const inUse = (id: string) =>
     conflict(`${resource.title} ${id} is in use by ${kind.user} and cannot be changed or deleted.`);
 
-  const check = (profile: Row) => {
+  const check = async (profile: Row) => {
     const { provider_name: provider, [kind.data]: data } = profile;
     if (!config.enabled_providers.includes(provider)) {
       const names = config.enabled_providers.join(', ');
       throw invalidInput('provider_name', provider, `Value should be one of: ${names}`);
     }
+    const refuse = (reason: string) => invalidInput(kind.data, data, reason);
     try {
-      kind.parse(String(data));
+      await checkReferences(api, kind.parse(String(data)), refuse);
     } catch (error) {
-      if (!(error instanceof ProfileDataError) || error.reason !== 'not_json') throw error;
-      throw invalidInput(kind.data, data, error.message);
+      throw error instanceof ProfileDataError && error.reason === 'not_json' ? refuse(error.message) : error;
     }
   };
 
@@ -69,7 +72,7 @@ export function profileRoutes<T extends keyof Database, Row extends Values & { i
   routes.post('/', async (context) => {
     const body = await readBody(context, resource.root, resource.bodies.post);
     const row = { ...body, id: newId(context) } as Row;
-    check(row);
+    await check(row);
     await kind.insert(db, row);
     return answerOne(context, resource, await findRow(db, resource, row.id), 201);
   });
@@ -77,7 +80,7 @@ export function profileRoutes<T extends keyof Database, Row extends Values & { i
   routes.put('/:id', async (context) => {
     const stored = await findRow(db, resource, pathId(context, resource.title));
     const body = (await readBody(context, resource.root, resource.bodies.put)) as Partial<Row>;
-    check({ ...stored, ...body });
+    await check({ ...stored, ...body });
     const meaning = body.provider_name !== undefined || body[kind.data] !== undefined;
     if (meaning && (await kind.isInUse(db, stored.id))) throw inUse(stored.id);
     await kind.update(db, stored.id, body);

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type Service, segment } from '../../keystone/service.ts';
 import { TerminalError } from '../../model/errors.ts';
 import type { Call } from '../call.ts';
-import type { Network, NetworkInfo, PortInfo, PortSpec, SubnetInfo } from '../network.ts';
+import type { Network, NetworkInfo, NetworkView, PortInfo, PortSpec, SubnetInfo } from '../network.ts';
 import {
   addressPairs,
   DEVICE_OWNER,
@@ -46,6 +46,10 @@ export class OpenstackNetwork implements Network {
 
   constructor(neutron: Service) {
     this.#neutron = neutron;
+  }
+
+  seenBy(token: string): NetworkView {
+    return new OpenstackNetwork(this.#neutron.onBehalfOf(token));
   }
 
   async getNetwork(networkId: string, call: Call): Promise<NetworkInfo | undefined> {

@@ -3,6 +3,7 @@ import type { Pace, Provider } from '../provider.ts';
 import { OpenstackImages } from './glance.ts';
 import { OpenstackNetwork } from './neutron.ts';
 import { type NovaOptions, OpenstackCompute } from './nova.ts';
+import { OpenstackProfiles } from './profiles.ts';
 import { OpenstackSecurityGroups } from './security-groups.ts';
 import { ServerGroups } from './server-groups.ts';
 import { type CloudOptions, openServices } from './services.ts';
@@ -27,16 +28,18 @@ export function createOpenstackProvider(parts: { options: OpenstackOptions; agen
   const { options, agent } = parts;
   const { neutron, nova, glance, close } = openServices(options);
   const network = new OpenstackNetwork(neutron);
+  const images = new OpenstackImages(glance, options.imageOwner);
   return {
     name: 'openstack',
     network,
     compute: new OpenstackCompute({
       nova,
       network,
-      images: new OpenstackImages(glance, options.imageOwner),
+      images,
       groups: new ServerGroups(nova, options.antiAffinityPolicy),
       options,
     }),
+    profiles: new OpenstackProfiles({ nova, images, network }),
     securityGroups: new OpenstackSecurityGroups(neutron),
     lvs: async () => options.lvs,
     pace: PACE,
