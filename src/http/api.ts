@@ -2,6 +2,7 @@ import type { Context } from 'hono';
 import type { Logger } from 'pino';
 import type { Mailbox } from '../actors/mailbox.ts';
 import type { Config } from '../config.ts';
+import type { Machines } from '../machines/registry.ts';
 import type { NetworkAdmin } from '../providers/netns/networks.ts';
 import type { Network, NetworkView } from '../providers/network.ts';
 import type { Profiles } from '../providers/profiles.ts';
@@ -26,6 +27,8 @@ export interface Api {
   /** Where TLS material lives that listeners and pools refer to; absent: nowhere. */
   secrets?: SecretStore | undefined;
   config: Config;
+  /** The machines with this process's deadlines, for their pictures; absent: with those that they come with. */
+  machines?: Machines | undefined;
   /** Who may; absent: everybody may do everything. */
   access?: Access | undefined;
   log: Logger;

@@ -8,6 +8,7 @@ import { authenticate } from './auth/authenticate.ts';
 import { guarded, operationsOf } from './auth/guard.ts';
 import type { Operation } from './auth/operation.ts';
 import { BODY_LIMIT } from './body.ts';
+import { debugRoutes } from './debug/routes.ts';
 import { discoveryRoutes } from './discovery.ts';
 import { Fault, faultBody, toFault } from './fault.ts';
 import { acceptJson } from './media.ts';
@@ -53,6 +54,7 @@ export function createApi(api: Api): Hono {
   app.get('/load-balancer/healthcheck', (context) => healthcheck(api, context));
   const operations: Operation[] = [];
   app.route('/', openApiRoutes(operations));
+  app.route('/debug', debugRoutes(api));
   app.use(acceptJson, onlyKnownMethods, bodyLimit({ maxSize: BODY_LIMIT, onError: tooLarge }));
   app.route('/', discoveryRoutes());
   app.route('/load-balancer', discoveryRoutes());

@@ -22,7 +22,9 @@ export type ResourceName =
   | 'Provider'
   | 'Quota'
   | 'Actor'
-  | 'Dead Letter';
+  | 'Dead Letter'
+  | 'Machine'
+  | 'Page';
 
 /** A refused request: becomes the response's status and `faultstring`. */
 export class Fault extends Error {

@@ -30,6 +30,10 @@ const layers: Record<string, Layer> = {
     typesOf: ['src/machines'],
   },
   'src/actors': { layers: ['src/machines', 'src/model'], typesOf: ['src/store'] },
+  'src/visualizer': {
+    layers: ['src/actors', 'src/machines', 'src/model'],
+    packages: ['elkjs', 'node:events', 'node:fs', 'node:path', 'node:worker_threads', 'xstate'],
+  },
   'src/failover': { layers: ['src/actors', 'src/store', 'src/model'] },
   'src/providers': {
     layers: ['src/model', 'src/amphora-api', 'src/keystone', 'src/store'],
@@ -40,7 +44,7 @@ const layers: Record<string, Layer> = {
     typesOf: ['src/machines', 'src/config.ts'],
   },
   'src/http': {
-    layers: ['src/store', 'src/actors', 'src/model', 'src/amphora-api', 'src/secrets'],
+    layers: ['src/store', 'src/actors', 'src/model', 'src/amphora-api', 'src/secrets', 'src/visualizer'],
     typesOf: ['src/providers', 'src/machines', 'src/keystone', 'src/config.ts'],
   },
   'src/keystone': { layers: ['src/model'], packages: ['node:timers/promises', 'undici', 'zod'] },

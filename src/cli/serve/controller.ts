@@ -65,6 +65,7 @@ export async function createController(
     closers.push(() => provider.close());
 
     const mailbox = new AnnouncingMailbox(bus, announce);
+    const machines = machinesWith(deadlines(config, provider.pace));
 
     if (config.roles.includes('controller')) {
       const health = await monitorHealth({ config, db: database.db, provider, mailbox, announce, log });
@@ -73,7 +74,7 @@ export async function createController(
           store: new AnnouncingStore(database.pool, compileRowChanges, announce),
           bus,
           clock: systemClock,
-          machines: machinesWith(deadlines(config, provider.pace)),
+          machines,
           effects: createEffects({
             db: database.db,
             provider,
@@ -122,6 +123,7 @@ export async function createController(
         lvs: () => provider.lvs(),
         secrets,
         config,
+        machines,
         access,
         log,
       });
