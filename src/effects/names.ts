@@ -19,7 +19,7 @@ export const serverGroupName = (loadBalancerId: string) => `${PREFIX}${loadBalan
 
 const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
 const ofAmphora = new RegExp(`^(?:amphora-|${PREFIX}vrrp-)(${UUID})$|^${PREFIX}member-(${UUID})-`);
-const ofLoadBalancer = new RegExp(`^${PREFIX}(${UUID})$`);
+const ofLoadBalancer = new RegExp(`^(?:${PREFIX}|lb-)(${UUID})$`);
 
 /** Whose a thing of this name would be; undefined when it is no name of ours. */
 export function ownerOf(name: string): { kind: ActorKind; id: string } | undefined {

@@ -60,6 +60,8 @@ export interface Compute {
   delete(serverId: string, call: Call): Promise<void>;
   /** All servers that Amphorae made here; with `name`, the one of that name. */
   list(filter: { name?: string }, call: Call): Promise<Server[]>;
+  /** Names of the groups that there are, ours and others. */
+  listAntiAffinityGroups?(call: Call): Promise<string[]>;
   /** Forget a group; success when there is none. Absent where servers cannot be kept apart. */
   deleteAntiAffinityGroup?(name: string, call: Call): Promise<void>;
 }

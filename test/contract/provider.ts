@@ -2,7 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { basePortName, memberPortName, vipPortName } from '../../src/effects/names.ts';
+import {
+  basePortName,
+  memberPortName,
+  securityGroupName,
+  serverGroupName,
+  vipPortName,
+} from '../../src/effects/names.ts';
 import { removeOrphans } from '../../src/effects/orphans.ts';
 import { AmphoraeError, type ErrorKind } from '../../src/model/errors.ts';
 import type { Server, ServerSpec } from '../../src/providers/compute.ts';
@@ -236,10 +242,14 @@ export function providerContract(name: string, open: () => Promise<ProviderSubje
   promise(
     'what ended amphorae and load balancers have left is found and removed, and nothing else',
     async () => {
-      const { compute, network } = subject.provider;
+      const { compute, network, securityGroups } = subject.provider;
       const [spec, other] = [serverSpec(), serverSpec()];
       const loadBalancerId = randomUUID();
-      await compute.create(spec, call());
+      const antiAffinityGroup = serverGroupName(loadBalancerId);
+      await compute.create({ ...spec, antiAffinityGroup }, call());
+      await securityGroups?.ensure(securityGroupName(loadBalancerId), [], call());
+      const keptGroup = securityGroupName(randomUUID());
+      await securityGroups?.ensure(keptGroup, [], call());
       const kept = await compute.create(other, call());
       const { amphoraId } = spec;
       const base = await makePort({ name: basePortName(amphoraId) });
@@ -251,11 +261,18 @@ export function providerContract(name: string, open: () => Promise<ProviderSubje
 
       const ended = async (_: string, ids: string[]) =>
         new Set(ids.filter((id) => id === amphoraId || id === loadBalancerId));
-      const removed = await removeOrphans({ compute, network, ended }, call());
-      assert.equal(removed.sort(), [spec.name, ...left.map(({ name }) => name)].sort());
+      const parts = { compute, network, securityGroups, ended };
+      const removed = await removeOrphans(parts, call());
+      const groups = [
+        ...(compute.listAntiAffinityGroups ? [antiAffinityGroup] : []),
+        ...(securityGroups ? [securityGroupName(loadBalancerId)] : []),
+      ];
+      assert.equal(removed.sort(), [spec.name, ...left.map(({ name }) => name), ...groups].sort());
       assert.equal(await compute.list({ name: spec.name }, call()), []);
       for (const { id } of left) assert.is(await network.getPort(id, call()), undefined);
-      assert.equal(await removeOrphans({ compute, network, ended }, call()), []);
+      assert.equal(await removeOrphans(parts, call()), []);
+      if (securityGroups) assert.equal(await securityGroups.list(call()), [keptGroup]);
+      await securityGroups?.delete(keptGroup, call());
       assert.is((await compute.status(kept.id, call()))?.state, 'ACTIVE');
       assert.ok(await network.getPort(unrelated.id, call()));
       await compute.delete(kept.id, call());

@@ -11,6 +11,7 @@ import { OpenstackImages } from '../../src/providers/openstack/glance.ts';
 import { OpenstackNetwork } from '../../src/providers/openstack/neutron.ts';
 import { OpenstackCompute } from '../../src/providers/openstack/nova.ts';
 import { faultOf, NovaServer } from '../../src/providers/openstack/nova-server.ts';
+import { OpenstackSecurityGroups } from '../../src/providers/openstack/security-groups.ts';
 import { ServerGroups } from '../../src/providers/openstack/server-groups.ts';
 
 // Real answers of real services (test/openstack/samples), and what they mean to us.
@@ -70,7 +71,7 @@ function openCloud() {
       keyName: undefined,
     },
   });
-  return { mock, answer, logIn, network, compute };
+  return { mock, answer, logIn, neutron, network, compute };
 }
 
 async function failure(work: Promise<unknown>): Promise<AmphoraeError> {
@@ -221,6 +222,84 @@ test('a connection that is lost after the request was sent is transient', async 
     .replyWithError(new Error('other side closed'));
   const error = await failure(compute.status(SERVER, call()));
   assert.equal([error.kind, error.code], ['transient', 'openstack_unreachable']);
+  await mock.close();
+});
+
+test('a security group is brought up to date once in an epoch, however many ask for the same', async () => {
+  const { mock, answer, logIn, neutron } = openCloud();
+  logIn();
+  const groups = new OpenstackSecurityGroups(neutron);
+  const { request } = sample('security-group-rule-create');
+  const rule = (sample('security-group-rule-create').response.body as { security_group_rule: object })
+    .security_group_rule;
+  const says = (body: object) => ({ request, response: { status: 200, headers: {}, body } });
+  const look = /^\/v2\.0\/security-groups\?/;
+  answer(NEUTRON, 'GET', look, says({ security_groups: [] }));
+  const made = { security_group: { id: 'g', security_group_rules: [] } };
+  answer(NEUTRON, 'POST', '/v2.0/security-groups', says(made));
+  answer(NEUTRON, 'POST', '/v2.0/security-group-rules', says({}));
+  const rules = [{ ethertype: 'IPv4', protocol: 'tcp', port: 80 }] as const;
+  const ensure = (epoch: number | undefined) => groups.ensure('lb-x', [...rules], { ...call(), epoch });
+  assert.equal(await Promise.all([ensure(1), ensure(1)]), ['g', 'g']);
+  assert.is(await ensure(1), 'g');
+  mock.assertNoPendingInterceptors();
+  const stored = { ...rule, ethertype: 'IPv4', protocol: 'tcp', port_range_min: 80, port_range_max: 80 };
+  const present = {
+    id: 'g',
+    security_group_rules: [{ ...stored, remote_ip_prefix: null, remote_group_id: null }],
+  };
+  // Another node had the load balancer meanwhile; and who has no epoch cannot know.
+  for (const epoch of [3, undefined, undefined]) {
+    answer(NEUTRON, 'GET', look, says({ security_groups: [present] }));
+    assert.is(await ensure(epoch), 'g');
+    mock.assertNoPendingInterceptors();
+  }
+  await mock.close();
+});
+
+test('a network is looked at with the token of who asks for it', async () => {
+  const { mock, logIn, network } = openCloud();
+  logIn();
+  const tokens: unknown[] = [];
+  mock
+    .get(NEUTRON)
+    .intercept({ method: 'GET', path: '/v2.0/subnets/s' })
+    .reply((options) => {
+      tokens.push(new Headers(options.headers as Record<string, string>).get('x-auth-token'));
+      const { status, body } = sample('port-not-found').response;
+      return { statusCode: status, data: body as object };
+    })
+    .times(2);
+  assert.is(await network.seenBy('of-a-user').getSubnet('s', call()), undefined);
+  assert.is(await network.getSubnet('s', call()), undefined);
+  assert.equal(tokens, ['of-a-user', 'a-token']);
+  await mock.close();
+});
+
+test('a port whose making was not answered is found by its name, and not made again', async () => {
+  const { mock, answer, logIn, network } = openCloud();
+  logIn();
+  const { request } = sample('port-not-found');
+  const says = (body: object) => ({ request, response: { status: 200, headers: {}, body } });
+  const { port } = sample('port-create-direct').response.body as { port: { id: string; network_id: string } };
+  const id = port.network_id;
+  answer(NEUTRON, 'GET', /^\/v2\.0\/ports\?/, says({ ports: [] }));
+  mock
+    .get(NEUTRON)
+    .intercept({ method: 'POST', path: '/v2.0/ports' })
+    .replyWithError(new Error('other side closed'));
+  const spec = { name: 'octavia-lb-x', networkId: id, vnicType: 'direct', adminStateUp: true } as const;
+  const error = await failure(network.createPort(spec, call()));
+  assert.equal([error.kind, error.code], ['transient', 'openstack_unreachable']);
+  answer(NEUTRON, 'GET', /^\/v2\.0\/ports\?/, says({ ports: [port] }));
+  answer(
+    NEUTRON,
+    'GET',
+    `/v2.0/networks/${id}`,
+    says({ network: { id, name: 'n', mtu: 1500, subnets: [] } }),
+  );
+  assert.is((await network.createPort(spec, call())).id, port.id);
+  mock.assertNoPendingInterceptors();
   await mock.close();
 });
 

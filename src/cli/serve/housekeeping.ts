@@ -9,7 +9,7 @@ import { pruneRequests } from '../../store/idempotency-keys.ts';
 
 export interface HouseholdParts {
   db: Db;
-  provider: Pick<Provider, 'compute' | 'network'>;
+  provider: Pick<Provider, 'compute' | 'network' | 'securityGroups'>;
   config: Config;
   log: Logger;
 }
@@ -60,7 +60,7 @@ export function keepHouse(parts: HouseholdParts): () => Promise<void> {
 }
 
 function choresOf({ db, provider, config, log }: HouseholdParts, closed: AbortSignal): Chore[] {
-  const { compute, network } = provider;
+  const { compute, network, securityGroups } = provider;
   return [
     {
       name: 'vip-intents',
@@ -78,8 +78,8 @@ function choresOf({ db, provider, config, log }: HouseholdParts, closed: AbortSi
         const signal = AbortSignal.any([closed, AbortSignal.timeout(PROVIDER_DEADLINE_MS)]);
         const ended: Parameters<typeof removeOrphans>[0]['ended'] = (kind, ids) =>
           endedActors(db, { kind, ids, graceMs });
-        const removed = await removeOrphans({ compute, network, ended }, { signal });
-        if (removed.length > 0) log.warn({ removed }, 'servers and ports without an owner were removed');
+        const removed = await removeOrphans({ compute, network, securityGroups, ended }, { signal });
+        if (removed.length > 0) log.warn({ removed }, 'what had no owner was removed from the provider');
       },
     },
     {

@@ -132,6 +132,10 @@ export class OpenstackCompute implements Compute {
       .map((server) => describeServer(server));
   }
 
+  listAntiAffinityGroups(call: Call): Promise<string[]> {
+    return this.#parts.groups.list(call);
+  }
+
   async deleteAntiAffinityGroup(name: string, call: Call): Promise<void> {
     await this.#parts.groups.delete(name, call);
   }

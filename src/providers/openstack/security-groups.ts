@@ -19,32 +19,65 @@ const Rule = z.object({
 const Group = z.object({ id: z.string(), security_group_rules: z.array(Rule) });
 const OneGroup = z.object({ security_group: Group });
 
+/** Says of a group that it is ours; Neutron filters by equality only. */
+const DESCRIPTION = 'Load balancer of Amphorae';
+/** From the first port of an amphora to its firewall, with a plug of Nova in between. */
+const REMEMBER_MS = 60_000;
+
+interface Ensured {
+  wanted: string;
+  epoch: number | undefined;
+  until: number;
+  id: Promise<string>;
+}
+
 /** Security groups of Neutron, in the service project (contract F2). */
 export class OpenstackSecurityGroups implements SecurityGroups {
   readonly #neutron: Service;
-  /** Two amphorae of a load balancer bring the same group up to date: one after the other. */
-  readonly #last = new Map<string, Promise<string>>();
+  /** What each group was brought to last: the amphorae of a load balancer ask for the same, and more than once. */
+  readonly #last = new Map<string, Ensured>();
 
   constructor(neutron: Service) {
     this.#neutron = neutron;
   }
 
   ensure(name: string, rules: IngressRule[], call: Call): Promise<string> {
-    const before = this.#last.get(name) ?? Promise.resolve();
-    const ensured = before.then(
-      () => this.#ensure(name, rules, call),
-      () => this.#ensure(name, rules, call),
-    );
-    this.#last.set(name, ensured);
-    const forget = () => {
-      if (this.#last.get(name) === ensured) this.#last.delete(name);
+    const now = Date.now();
+    for (const [old, { until }] of this.#last) if (until <= now) this.#last.delete(old);
+    const before = this.#last.get(name);
+    const wanted = rules.map(keyOf).sort().join('\n');
+    if (before?.wanted === wanted && before.epoch !== undefined && before.epoch === call.epoch)
+      return before.id;
+
+    const work = () => this.#ensure(name, rules, call);
+    const ensured = {
+      wanted,
+      epoch: call.epoch,
+      until: now + REMEMBER_MS,
+      id: before ? before.id.then(work, work) : work(),
     };
-    ensured.then(forget, forget);
-    return ensured;
+    this.#last.set(name, ensured);
+    ensured.id.catch(() => {
+      if (this.#last.get(name) === ensured) this.#last.delete(name);
+    });
+    return ensured.id;
+  }
+
+  async list(call: Call): Promise<string[]> {
+    const query = { description: DESCRIPTION, fields: 'name' };
+    const order = {
+      method: 'GET',
+      path: '/security-groups',
+      query,
+      purpose: 'list security groups',
+    } as const;
+    const schema = z.object({ security_groups: z.array(z.object({ name: z.string() })) });
+    return (await this.#neutron.send(call, order, schema)).security_groups.map(({ name }) => name);
   }
 
   async delete(name: string, call: Call): Promise<void> {
-    for (const { id } of await this.#list(name, call)) {
+    this.#last.delete(name);
+    for (const { id } of await this.#named(name, call)) {
       const order = { method: 'DELETE', path: `/security-groups/${segment(id)}` } as const;
       const purpose = `delete security group ${name}`;
       await this.#neutron.find(call, { ...order, purpose }, z.unknown(), (refusal) =>
@@ -56,7 +89,7 @@ export class OpenstackSecurityGroups implements SecurityGroups {
   }
 
   async #ensure(name: string, wanted: IngressRule[], call: Call): Promise<string> {
-    const group = (await this.#list(name, call))[0] ?? (await this.#create(name, call));
+    const group = (await this.#named(name, call))[0] ?? (await this.#create(name, call));
     const incoming = group.security_group_rules.filter(({ direction }) => direction === 'ingress');
     const missing = new Map(wanted.map((rule) => [keyOf(rule), rule]));
     const surplus = incoming.filter((rule) => !missing.delete(keyOfStored(rule)));
@@ -66,7 +99,7 @@ export class OpenstackSecurityGroups implements SecurityGroups {
     return group.id;
   }
 
-  async #list(name: string, call: Call) {
+  async #named(name: string, call: Call) {
     const order = { method: 'GET', path: '/security-groups', query: { name } } as const;
     const schema = z.object({ security_groups: z.array(Group) });
     const purpose = `list security groups named ${name}`;
@@ -74,7 +107,7 @@ export class OpenstackSecurityGroups implements SecurityGroups {
   }
 
   async #create(name: string, call: Call) {
-    const body = { security_group: { name, description: 'Load balancer of Amphorae' } };
+    const body = { security_group: { name, description: DESCRIPTION } };
     const order = { method: 'POST', path: '/security-groups', body } as const;
     const purpose = `create security group ${name}`;
     return (await this.#neutron.send(call, { ...order, purpose }, OneGroup)).security_group;

@@ -41,7 +41,16 @@ export class ServerGroups {
     }
   }
 
+  /** Names of all groups of our project. */
+  async list(call: Call): Promise<string[]> {
+    return (await this.#all(call)).map(({ name }) => name);
+  }
+
   async #named(name: string, call: Call) {
+    return (await this.#all(call)).filter((group) => group.name === name);
+  }
+
+  async #all(call: Call) {
     const schema = z.object({ server_groups: z.array(Group) });
     const found: z.output<typeof Group>[] = [];
     for (let offset = 0; ; offset += PAGE) {
@@ -53,7 +62,7 @@ export class ServerGroups {
         purpose: 'list server groups',
       } as const;
       const { server_groups } = await this.#nova.send(call, order, schema);
-      found.push(...server_groups.filter((group) => group.name === name));
+      found.push(...server_groups);
       if (server_groups.length < PAGE) return found;
     }
   }
