@@ -34,7 +34,7 @@ export interface ActorHost {
   /** Run what the actor has started and nobody runs. */
   resume(actor: ActorRow, epoch: number): void;
   /** After a commit: carry messages, start and stop effects, schedule timers. */
-  committed(actor: ActorRow, outcome: Outcome, sent: Envelope[], epoch: number): void;
+  committed(actor: ActorRow, event: ActorEvent, outcome: Outcome, sent: Envelope[], epoch: number): void;
   /** Somebody waits for what became of a message. */
   reply(address: string, reply: Reply): void;
   /** The store refused a commit because the partition is not ours. */
@@ -178,7 +178,7 @@ export class Actor {
             ...{ fromState: outcome.previousState, toState: outcome.state, handled: outcome.handled },
             error: deadLetter?.error ?? null,
           });
-          return this.#host.committed(this.#row, outcome, committed.sent, epoch);
+          return this.#host.committed(this.#row, event, outcome, committed.sent, epoch);
         case 'duplicate':
           return;
         case 'fenced':

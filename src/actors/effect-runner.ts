@@ -1,4 +1,5 @@
 import type { Effect, Effects } from '../machines/effects.ts';
+import type { RetryPolicy } from '../model/effect.ts';
 import {
   type AmphoraeError,
   DATABASE_UNAVAILABLE,
@@ -10,6 +11,7 @@ import { type Clock, pause } from './clock.ts';
 import type { RunningEffect } from './interpreter.ts';
 import { Slots } from './slots.ts';
 import type { ActorId } from './store.ts';
+import type { EffectProgress, EffectsProgress } from './trace.ts';
 
 export type EffectResult = { output: unknown } | { error: ErrorRecord };
 
@@ -17,9 +19,23 @@ export type EffectResult = { output: unknown } | { error: ErrorRecord };
 const DEAF_AFTER_MS = 5_000;
 
 interface Run {
+  effectId: string;
   partition: number;
   abort: AbortController;
   settled: Promise<void>;
+  attempts: Attempts;
+}
+
+/** Where a run is in its attempts. */
+interface Attempts {
+  /** 0: it waits for its turn. */
+  current: number;
+  /** When all of them are given up, by the clock; set when the first begins. */
+  givenUpAt: number;
+  readonly policy: RetryPolicy;
+  lastError: ErrorRecord | undefined;
+  /** Called when one has failed and another follows. */
+  failed(attempt: number, error: ErrorRecord): void;
 }
 
 /**
@@ -44,7 +60,7 @@ export class EffectRunner {
 
   /**
    * Start an effect, unless it runs already; one that was stopped and has not ended yet is run again after that. `done` is
-   * called once, with its result, if nobody stopped it before.
+   * called once, with its result, if nobody stopped it before; `failed` for each attempt that is followed by another.
    */
   start(
     actor: ActorId & { partition: number },
@@ -52,11 +68,14 @@ export class EffectRunner {
     { src, input, token }: RunningEffect,
     epoch: number,
     done: (result: EffectResult) => void,
+    failed: Attempts['failed'] = () => {},
   ): void {
     const key = runKey(actor, effectId, token);
     const running = this.#runs.get(key);
     if (running && !running.abort.signal.aborted) return;
     const abort = new AbortController();
+    const { retry: policy } = this.#effects[src];
+    const attempts: Attempts = { current: 0, givenUpAt: Number.NaN, policy, lastError: undefined, failed };
     const previous = this.#lastOfActor.get(actor.id) ?? Promise.resolve();
     const settled = previous
       .then(() =>
@@ -64,6 +83,7 @@ export class EffectRunner {
           this.#effects[src],
           src,
           input,
+          attempts,
           abort.signal,
           epoch,
           `${actor.kind}/${actor.id}/${token}`,
@@ -73,11 +93,31 @@ export class EffectRunner {
         if (this.#runs.get(key)?.abort === abort) this.#runs.delete(key);
         if (!abort.signal.aborted) done(result);
       });
-    this.#runs.set(key, { partition: actor.partition, abort, settled });
+    this.#runs.set(key, { effectId, partition: actor.partition, abort, settled, attempts });
     this.#lastOfActor.set(actor.id, settled);
     settled.then(() => {
       if (this.#lastOfActor.get(actor.id) === settled) this.#lastOfActor.delete(actor.id);
     });
+  }
+
+  /** How far the effects of an actor have come that run here. */
+  progress(actor: ActorId): EffectsProgress {
+    const prefix = `${actor.kind}/${actor.id}/`;
+    const running = [...this.#runs].filter(
+      ([key, { abort }]) => key.startsWith(prefix) && !abort.signal.aborted,
+    );
+    return Object.fromEntries(
+      running.map(([, { effectId, attempts }]) => [effectId, this.#progressOf(attempts)]),
+    );
+  }
+
+  #progressOf({ current, givenUpAt, policy, lastError }: Attempts): EffectProgress {
+    return {
+      attempt: current,
+      attempts: policy.attempts,
+      left_ms: current === 0 ? policy.deadlineMs : givenUpAt - this.#clock.now(),
+      error: lastError ?? null,
+    };
   }
 
   /** How many effects may call a provider at once from now on. */
@@ -111,11 +151,13 @@ export class EffectRunner {
     effect: Effect,
     name: string,
     input: object,
+    progress: Attempts,
     stop: AbortSignal,
     epoch: number,
     requestId: string,
   ): Promise<EffectResult> {
     const { attempts, deadlineMs, backoffMs, maxBackoffMs } = effect.retry;
+    progress.givenUpAt = this.#clock.now() + deadlineMs;
     const deadline = new AbortController();
     const cancelDeadline = this.#clock.after(deadlineMs, () =>
       deadline.abort(
@@ -123,25 +165,26 @@ export class EffectRunner {
       ),
     );
     const signal = AbortSignal.any([stop, deadline.signal]);
-    let lastError: ErrorRecord | undefined;
     try {
       for (let attempt = 1; ; attempt++) {
+        progress.current = attempt;
         try {
           const run = () => effect.run(input as never, { signal, epoch, requestId });
           const output = await this.#inSlots(effect, run, signal);
           return { output: output ?? null };
         } catch (error) {
           const record = signal.aborted ? undefined : toErrorRecord(error);
-          if (record) lastError = record;
+          if (record) progress.lastError = record;
           // While the store is away nobody could take the result either: that is not the effect's failure.
           const left = attempt < attempts || record?.code === DATABASE_UNAVAILABLE;
           if (record?.kind !== 'transient' || !left) throw error;
+          progress.failed(attempt, record);
         }
         const ceiling = Math.min(backoffMs * 2 ** (attempt - 1), maxBackoffMs);
         await pause(this.#clock, ceiling * (0.5 + this.#clock.random() / 2), signal);
       }
     } catch (error) {
-      return { error: describe(error, signal, lastError) };
+      return { error: describe(error, signal, progress.lastError) };
     } finally {
       cancelDeadline();
     }

@@ -11,6 +11,7 @@ import { Leases } from './leases.ts';
 import type { ActorId, ActorRow, ActorStore } from './store.ts';
 import { readStored } from './stored-snapshot.ts';
 import { Timers } from './timers.ts';
+import { ofActor, type Tracer, transitionTrace } from './trace.ts';
 
 export interface NodeOptions {
   /** Name of this node in leases; no two live nodes share one. */
@@ -30,6 +31,8 @@ export interface NodeParts {
   clock: Clock;
   machines: Record<ActorKind, AnyStateMachine>;
   effects: Effects;
+  /** Tells whoever watches; absent: nobody does. */
+  tracer?: Tracer | undefined;
   log: Logger;
 }
 
@@ -77,6 +80,9 @@ export class Node implements ActorHost {
 
   /** Resolves when the first partitions are held and their messages are being processed. */
   async start(): Promise<void> {
+    this.#parts.tracer?.answer((actor, partition) =>
+      this.#subscriptions.has(partition) ? this.#effects.progress(actor) : undefined,
+    );
     await this.#leases.start();
     await this.sweep();
     this.#scheduleSweep();
@@ -104,8 +110,9 @@ export class Node implements ActorHost {
     for (const effectId of Object.keys(actor.effects)) this.#startEffect(actor, effectId, epoch);
   }
 
-  committed(actor: ActorRow, outcome: Outcome, sent: Envelope[], epoch: number): void {
+  committed(actor: ActorRow, event: ActorEvent, outcome: Outcome, sent: Envelope[], epoch: number): void {
     this.#parts.bus.publish(sent);
+    this.#parts.tracer?.publish(transitionTrace(actor, event, outcome));
     for (const id of outcome.stoppedEffects) this.#effects.stop(actor, id);
     for (const id of outcome.startedEffects) this.#startEffect(actor, id, epoch);
     for (const name of outcome.disarmedTimers) this.#timers.cancel(actor, name);
@@ -141,6 +148,7 @@ export class Node implements ActorHost {
   async quarantine(actor: ActorRow, error: unknown, epoch: number): Promise<void> {
     const reason = error instanceof Error ? error.message : String(error);
     await this.store.quarantine(actor, reason, this.node, epoch);
+    this.#parts.tracer?.publish({ type: 'quarantine', ...ofActor(actor), reason });
     await this.#effects.stopActor({ kind: actor.kind, id: actor.id });
     this.#parts.log.error(
       { actor: `${actor.kind}/${actor.id}`, reason },
@@ -216,9 +224,21 @@ export class Node implements ActorHost {
     const running = actor.effects[effectId];
     if (running === undefined) return;
     const { kind, id, partition } = actor;
-    this.#effects.start({ kind, id, partition }, effectId, running, epoch, (result) => {
-      this.#actor(actor, partition)?.effectEnded(effectId, running.token, result);
-    });
+    this.#effects.start(
+      { kind, id, partition },
+      effectId,
+      running,
+      epoch,
+      (result) => this.#actor(actor, partition)?.effectEnded(effectId, running.token, result),
+      (attempt, error) =>
+        this.#parts.tracer?.publish({
+          type: 'attempt',
+          ...ofActor(actor),
+          effect: effectId,
+          attempt,
+          error,
+        }),
+    );
   }
 
   /**
@@ -236,6 +256,7 @@ export class Node implements ActorHost {
       this.#parts.bus.subscribe(partition, (envelope) => this.#receive(envelope)),
     );
     this.#shareProviderCalls();
+    this.#parts.tracer?.publish({ type: 'gap' });
     this.#resume(partition, epoch).catch((error) => {
       // Without its effects a partition is stuck: give the lease back, and try again with the next one.
       this.#parts.log.error({ partition, err: error }, 'partition could not be resumed');

@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect } from 'nats';
+import { connect, type NatsConnection } from 'nats';
 import pino from 'pino';
 import { systemClock } from '../../src/actors/clock.ts';
 import { Mailbox } from '../../src/actors/mailbox.ts';
 import { NatsBus } from '../../src/actors/nats-bus.ts';
+import { NatsTracer } from '../../src/actors/nats-tracer.ts';
 import { natsOptions } from '../../src/actors/nats-url.ts';
 import { Node, type NodeParts } from '../../src/actors/node.ts';
 import { PostgresActorStore } from '../../src/actors/postgres-store.ts';
@@ -21,12 +22,15 @@ import { FileStore } from '../../src/secrets/file-store.ts';
 import type { SecretStore } from '../../src/secrets/secret-store.ts';
 import { type Db, openDatabase } from '../../src/store/database.ts';
 import { compileRowChanges } from '../../src/store/row-changes.ts';
-import { startTestNats } from './nats.ts';
+import { startTestNats, type TestNats } from './nats.ts';
 import { startTestPostgres } from './postgres.ts';
 
 /** A real store and broker with the noop provider, to which nodes are added as a test needs them. */
 export interface Runtime {
   db: Db;
+  /** The broker, and a connection to it. */
+  broker: TestNats;
+  nats: NatsConnection;
   mailbox: Mailbox;
   provider: ReturnType<typeof createNoopProvider>;
   /** What `file:NAME` means, to nodes and whoever else needs it. */
@@ -55,16 +59,16 @@ export async function startRuntime(): Promise<Runtime> {
   try {
     const postgres = await startTestPostgres();
     stops.push(() => postgres.stop());
-    const nats = await startTestNats();
-    stops.push(() => nats.stop());
+    const broker = await startTestNats();
+    stops.push(() => broker.stop());
     const directory = mkdtempSync(join(tmpdir(), 'amphorae-test-'));
     stops.push(async () => rmSync(directory, { recursive: true }));
     const log = pino({ level: 'error' });
     const { db, close } = openDatabase(postgres.url, { maxConnections: 4, applicationName: 'test' });
     stops.push(close);
-    const connection = await connect(natsOptions(nats.url));
-    stops.push(() => connection.close());
-    const mailbox = new Mailbox(new NatsBus(connection, log));
+    const nats = await connect(patient(broker.url));
+    stops.push(() => nats.close());
+    const mailbox = new Mailbox(new NatsBus(nats, log));
     const authority = await CertificateAuthority.open(directory);
     const secretsDirectory = join(directory, 'secrets');
     mkdirSync(secretsDirectory);
@@ -77,7 +81,7 @@ export async function startRuntime(): Promise<Runtime> {
     ) => {
       const config = { ...loadConfig({}, {}), effect_backoff_seconds: 0.01, ...changes };
       const own = openDatabase(postgres.url, { maxConnections: 4, applicationName: name });
-      const ownNats = await connect(natsOptions(nats.url));
+      const ownNats = await connect(patient(broker.url));
       const node = new Node(
         {
           store: new PostgresActorStore(own.pool, compileRowChanges),
@@ -96,6 +100,7 @@ export async function startRuntime(): Promise<Runtime> {
           effects: effects(
             createEffects({ db: own.db, provider, authority, secrets, config, heartbeat: undefined }),
           ),
+          tracer: new NatsTracer(ownNats, name, log),
           log,
         },
         {
@@ -119,6 +124,8 @@ export async function startRuntime(): Promise<Runtime> {
 
     return {
       db,
+      broker,
+      nats,
       mailbox,
       provider,
       secrets: { store: secrets, directory: secretsDirectory },
@@ -132,6 +139,9 @@ export async function startRuntime(): Promise<Runtime> {
     throw error;
   }
 }
+
+/** A connection that outlives its broker. */
+const patient = (url: string) => ({ ...natsOptions(url), maxReconnectAttempts: -1, reconnectTimeWait: 50 });
 
 async function createLoadBalancer(
   db: Db,

@@ -79,4 +79,17 @@ test('all effects of a partition are stopped with it, and those of others go on'
   );
 });
 
+test('how far an effect has come is known while it runs, and not longer', async () => {
+  const { runner, start, pass } = open(deafTo('first'));
+  const [first, second] = [start('first'), start('second')];
+  await pass(1_000);
+  const begun = { attempts: 1, error: null };
+  assert.equal(runner.progress(first), { placeServer: { attempt: 1, left_ms: 59_000, ...begun } });
+  // It waits for the slot of the first.
+  assert.equal(runner.progress(second), { placeServer: { attempt: 1, left_ms: 59_000, ...begun } });
+  runner.stop(first, 'placeServer');
+  await pass(10_000);
+  assert.equal([runner.progress(first), runner.progress(second)], [{}, {}]);
+});
+
 test.run();

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { systemClock } from '../../actors/clock.ts';
 import { NatsBus } from '../../actors/nats-bus.ts';
+import { NatsTracer } from '../../actors/nats-tracer.ts';
 import { Node } from '../../actors/node.ts';
 import type { Config } from '../../config.ts';
 import { CertificateAuthority } from '../../effects/certificate-authority.ts';
@@ -83,6 +84,7 @@ export async function createController(
             config,
             heartbeat: health?.settings,
           }),
+          tracer: new NatsTracer(nats, node, log),
           log,
         },
         {
