@@ -79,7 +79,8 @@ export function commitStatement(commits: Commit[], compileRowChanges: RowChangeC
     [
       'advanced',
       `UPDATE actors a SET version = a.version + 1, epoch = t.epoch, state = t.state, snapshot = t.snapshot,
-         effects = t.effects, done = t.done, machine_version = t."machineVersion",
+         effects = t.effects, done = t.done,
+         state_since = CASE WHEN a.state = t.state THEN a.state_since ELSE now() END, machine_version = t."machineVersion",
          xstate_version = ${p.add(XSTATE_VERSION)}, updated_at = now()
        FROM taken t WHERE a.kind = t.kind AND a.id = t.id
        RETURNING n, a.kind, a.id, partition, a.version, a.epoch, node, event, "previousState", a.state, actions, handled`,

@@ -1,4 +1,4 @@
-import type { NatsConnection } from 'nats';
+import type { Msg, NatsConnection } from 'nats';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { ActorId } from './store.ts';
@@ -42,7 +42,7 @@ export class NatsTracer implements Tracer {
   answer(progress: (actor: ActorId, partition: number) => EffectsProgress | undefined): void {
     this.#nats.subscribe(PROGRESS, {
       callback: (error, message) => {
-        const question = error ? undefined : Question.safeParse(message.json()).data;
+        const question = error ? undefined : Question.safeParse(contentOf(message)).data;
         const answer = question && progress(question, question.partition);
         if (answer !== undefined) message.respond(JSON.stringify(answer));
       },
@@ -69,7 +69,16 @@ export async function askProgress(
   try {
     const question = JSON.stringify({ kind, id, partition });
     const answer = await nats.request(PROGRESS, question, { timeout: PROGRESS_MS });
-    return EffectsProgress.safeParse(answer.json()).data;
+    return EffectsProgress.safeParse(contentOf(answer)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a message says, as JSON; undefined for what is none. */
+export function contentOf(message: Msg): unknown {
+  try {
+    return message.json();
   } catch {
     return undefined;
   }

@@ -13,9 +13,6 @@ const node = sql<
   string | null
 >`(select owner from partitions where id = actors.partition and lease_until > now())`;
 const loadBalancerId = sql<string>`actors.input ->> 'loadBalancerId'`;
-const stateSince = sql<Date>`coalesce((select at from actor_events event
-  where event.actor_kind = actors.kind and event.actor_id = actors.id and event.from_state <> event.to_state
-  order by event.version desc limit 1), actors.updated_at)`;
 
 export const actorAttributes = {
   ...columns('actors', {
@@ -28,10 +25,10 @@ export const actorAttributes = {
     done: 'boolean',
     created_at: 'time',
     updated_at: 'time',
+    state_since: 'time',
   }),
   node: { type: 'text', expression: node },
   loadbalancer_id: { type: 'text', expression: loadBalancerId },
-  state_since: { type: 'time', expression: stateSince },
   quarantined: { type: 'boolean', expression: sql`(actors.quarantined is not null)` },
 } as const;
 
@@ -43,8 +40,7 @@ export function selectActors(db: Queryable) {
     .select([
       node.as('node'),
       loadBalancerId.as('load_balancer_id'),
-      stateSince.as('state_since'),
-      sql<number>`extract(epoch from now() - ${stateSince})::float8`.as('state_seconds'),
+      sql<number>`extract(epoch from now() - actors.state_since)::float8`.as('state_seconds'),
     ])
     .$narrowType<{ kind: ActorKind }>();
 }

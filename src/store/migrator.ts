@@ -7,6 +7,7 @@ import * as health from '../../migrations/0005-health.ts';
 import * as octaviaResources from '../../migrations/0006-octavia-resources.ts';
 import * as listOrder from '../../migrations/0007-list-order.ts';
 import * as idempotency from '../../migrations/0008-idempotency.ts';
+import * as stateSince from '../../migrations/0009-state-since.ts';
 import type { Db } from './database.ts';
 
 /** Every migration, in order. Once shipped, an entry never changes. */
@@ -19,6 +20,7 @@ const migrations: Record<string, Migration> = {
   '0006-octavia-resources': octaviaResources,
   '0007-list-order': listOrder,
   '0008-idempotency': idempotency,
+  '0009-state-since': stateSince,
 };
 
 /** Bring the schema up to date; concurrent callers wait for each other. Returns the names that were applied. */

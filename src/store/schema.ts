@@ -362,6 +362,8 @@ export interface ActorTable {
   quarantined: string | null;
   created_at: Timestamp;
   updated_at: Timestamp;
+  /** Since when it is in its state. */
+  state_since: Timestamp;
 }
 
 export interface MessageTable {

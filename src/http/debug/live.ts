@@ -1,0 +1,117 @@
+import type { NatsConnection, Subscription } from 'nats';
+import type { Logger } from 'pino';
+import { askProgress, contentOf } from '../../actors/nats-tracer.ts';
+import type { ActorId } from '../../actors/store.ts';
+import { ALL_TRACES, type EffectsProgress, Trace } from '../../actors/trace.ts';
+
+/** What a page that is being watched hears. */
+export interface Watcher {
+  /** Something was said about an actor. */
+  traced(trace: Exclude<Trace, { type: 'gap' }>): void;
+  /** Traces may have been missed: read again whatever is shown. */
+  missed(): void;
+  /** The broker went away, or is back (`missed` follows). */
+  bus(up: boolean): void;
+}
+
+/** How long the broker may take to say that it is there. */
+const BROKER_MS = 3_000;
+/** How often it is asked while anybody watches: a broker that hangs closes no connection. */
+const CHECK_MS = 10_000;
+
+/**
+ * Traces of all nodes for the pages of this process: one subscription, which exists while somebody watches. A trace only
+ * says that there is something new; who hears it reads the rows. Whenever traces may have been lost that is said, too.
+ * So a watcher that reads the rows after `watch` has resolved, and whenever it hears something, misses nothing, and
+ * nobody has to look again and again.
+ */
+export class Live {
+  readonly #nats: NatsConnection;
+  readonly #log: Logger;
+  readonly #watchers = new Set<Watcher>();
+  #subscription: Subscription | undefined;
+  #check: NodeJS.Timeout | undefined;
+  #up = true;
+  #closed = false;
+
+  constructor(nats: NatsConnection, log: Logger) {
+    this.#nats = nats;
+    this.#log = log;
+    void this.#followConnection();
+  }
+
+  /** Whether the broker is there, as far as is known. */
+  get up(): boolean {
+    return this.#up;
+  }
+
+  /** Begin to hear; resolves when no later trace is missed, or the broker is known to be away. The function that it gives ends that. */
+  async watch(watcher: Watcher): Promise<() => void> {
+    this.#watchers.add(watcher);
+    if (this.#subscription === undefined && !this.#closed) {
+      this.#subscription = this.#nats.subscribe(ALL_TRACES, {
+        callback: (error, message) => {
+          if (error === null) this.#hear(Trace.safeParse(contentOf(message)).data);
+        },
+      });
+      this.#check = setInterval(() => void this.#ask(), CHECK_MS);
+    }
+    await this.#ask();
+    return () => this.#leave(watcher);
+  }
+
+  /** How far the effects of an actor have come, from the node that runs them; undefined when nobody says so. */
+  async progress(actor: ActorId & { partition: number }): Promise<EffectsProgress | undefined> {
+    return this.#up && !this.#closed ? askProgress(this.#nats, actor) : undefined;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const watcher of this.#watchers) this.#leave(watcher);
+  }
+
+  #leave(watcher: Watcher): void {
+    this.#watchers.delete(watcher);
+    if (this.#watchers.size > 0) return;
+    clearInterval(this.#check);
+    if (!this.#nats.isClosed()) this.#subscription?.unsubscribe();
+    this.#subscription = undefined;
+  }
+
+  #hear(trace: Trace | undefined): void {
+    if (trace === undefined) return;
+    for (const watcher of this.#watchers) {
+      if (trace.type === 'gap') watcher.missed();
+      else watcher.traced(trace);
+    }
+  }
+
+  /** Its answer comes after everything that we told it, and after what it had to tell us. */
+  async #ask(): Promise<void> {
+    const patience = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => patience.resolve(false), BROKER_MS);
+    const answered = this.#nats.flush().then(
+      () => true,
+      () => false,
+    );
+    this.#turn(await Promise.race([answered, patience.promise]));
+    clearTimeout(timer);
+  }
+
+  #turn(up: boolean): void {
+    if (this.#up === up || this.#closed) return;
+    this.#up = up;
+    this.#log.debug({ up }, 'pages are told about the broker');
+    for (const watcher of this.#watchers) {
+      watcher.bus(up);
+      if (up) watcher.missed();
+    }
+  }
+
+  async #followConnection(): Promise<void> {
+    for await (const { type } of this.#nats.status()) {
+      if (type === 'disconnect') this.#turn(false);
+      if (type === 'reconnect') await this.#ask();
+    }
+  }
+}
