@@ -12,6 +12,8 @@ export interface ReceiverParts {
   key: string;
   /** Called when statuses have changed that subscribers want to hear of. */
   announce: () => void;
+  /** Called with amphorae that say that they live, and that no load balancer has any more. */
+  stray: (amphorae: string[]) => Promise<void>;
   log: Logger;
 }
 
@@ -119,14 +121,16 @@ export class HeartbeatReceiver {
   }
 
   async #recordBatch(heartbeats: readonly Heartbeat[]): Promise<void> {
-    const { db, announce, log } = this.#parts;
+    const { db, announce, stray, log } = this.#parts;
     const senders = await recordHeartbeats(db, heartbeats);
     const loadBalancers = new Map(
       senders.map(({ amphora_id, load_balancer_id }) => [amphora_id, load_balancer_id]),
     );
     const ignored = heartbeats.filter(({ id }) => !loadBalancers.has(id)).map(({ id }) => id);
-    if (ignored.length > 0)
+    if (ignored.length > 0) {
       log.info({ amphorae: ignored }, 'heartbeats of unknown amphorae, or heard before');
+      await stray(ignored);
+    }
     // Of a pair, the one that carries the traffic knows.
     const reports = heartbeats
       .filter(({ vrrp_state }) => vrrp_state === undefined || vrrp_state === 'MASTER')

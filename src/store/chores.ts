@@ -21,6 +21,11 @@ export async function claimChore(db: Db, name: string, periodMs: number): Promis
   return rows.length === 1;
 }
 
+/** Have a chore done at the next look, before its period is over. */
+export async function hastenChore(db: Db, name: string): Promise<void> {
+  await db.updateTable('chores').set({ due_at: sql`now()` }).where('name', '=', name).execute();
+}
+
 /** Which of these actors ended longer ago than `graceMs`. */
 export async function endedActors(
   db: Db,

@@ -1,16 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Heartbeat, sealHeartbeat } from '../../src/amphora-api/heartbeat.ts';
+import { endStrays } from '../../src/cli/serve/health.ts';
+import { ORPHANS } from '../../src/cli/serve/housekeeping.ts';
 import { waitFor } from '../../src/cli/up/wait.ts';
 import { HeartbeatReceiver } from '../../src/health/receiver.ts';
 import { StaleWatch } from '../../src/health/stale-watch.ts';
+import { claimChore } from '../../src/store/chores.ts';
 import { type Harness, startHarness } from './api-harness.ts';
 
 const KEY = 'the key of this test';
+const GRACE = { orphan_grace_seconds: 3_600 };
 const log = pino({ level: 'silent' });
 const sender = createSocket('udp4');
 
@@ -24,7 +29,7 @@ test.before(async () => {
     announced += 1;
   };
   receiver = await HeartbeatReceiver.open(
-    { db: harness.db, key: KEY, announce, log },
+    { db: harness.db, key: KEY, announce, log, stray: (ids) => endStrays(harness.db, ids, GRACE) },
     { address: '127.0.0.1', port: 0, intervalMs: 10_000 },
   );
 });
@@ -196,6 +201,24 @@ test('what is forged, replayed, unknown or about another load balancer changes n
   assert.is((await stats(path(balancer))).stats.bytes_in, 200, 'older ones, and one without a number');
   await send(beat(balancer, { start: 3, seq: 0 }));
   assert.is((await stats(path(balancer))).stats.bytes_in, 400, 'the agent was started again');
+});
+
+test('an amphora that is heard long after it has ended is looked for at once', async () => {
+  const isDue = () => claimChore(harness.db, ORPHANS, 3_600_000);
+  const ended = async (hours: number) => {
+    const balancer = await createBalancer();
+    await harness.db.deleteFrom('amphorae').where('id', '=', balancer.amphora).execute();
+    await sql`INSERT INTO actors (kind, id, partition, input, machine_version, xstate_version, done, updated_at)
+      VALUES ('amphora', ${balancer.amphora}::uuid, 0, '{}', 1, '5', true, now() - ${hours} * interval '1 hour')`.execute(
+      harness.db,
+    );
+    return balancer;
+  };
+  await isDue();
+  await send(beat(await ended(0)), beat({ ...(await ended(0)), amphora: randomUUID() }));
+  assert.not(await isDue());
+  await send(beat(await ended(2)));
+  assert.ok(await isDue());
 });
 
 test('an amphora that lost a listener is not taken for a sound one', async () => {

@@ -8,7 +8,9 @@ import { HeartbeatReceiver } from '../../health/receiver.ts';
 import { StaleWatch } from '../../health/stale-watch.ts';
 import { TerminalError } from '../../model/errors.ts';
 import type { Provider } from '../../providers/provider.ts';
+import { endedActors, hastenChore } from '../../store/chores.ts';
 import type { Db } from '../../store/database.ts';
+import { ORPHANS } from './housekeeping.ts';
 
 interface Parts {
   config: Config;
@@ -24,6 +26,19 @@ export interface Health {
   /** What amphorae are told when they are made. */
   settings: HeartbeatSettings;
   close(): Promise<void>;
+}
+
+/**
+ * Where an amphora has ended and is heard all the same, its server runs on: what has no owner is looked for at once (contract
+ * C7).
+ */
+export async function endStrays(
+  db: Db,
+  ids: string[],
+  { orphan_grace_seconds }: Pick<Config, 'orphan_grace_seconds'>,
+): Promise<void> {
+  const ended = await endedActors(db, { kind: 'amphora', ids, graceMs: orphan_grace_seconds * 1_000 });
+  if (ended.size > 0) await hastenChore(db, ORPHANS);
 }
 
 /**
@@ -44,7 +59,7 @@ export async function monitorHealth({
   const key = config.heartbeat_key || openHeartbeatKey(config.data_dir);
   const intervalMs = config.heartbeat_interval_seconds * 1000;
   const receiver = await HeartbeatReceiver.open(
-    { db, key, announce, log },
+    { db, key, announce, log, stray: (amphorae) => endStrays(db, amphorae, config) },
     { address, port: config.heartbeat_port, intervalMs },
   ).catch((cause: Error) => {
     throw new TerminalError(

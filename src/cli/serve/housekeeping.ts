@@ -20,6 +20,9 @@ interface Chore {
   run(): Promise<void>;
 }
 
+/** The chore that removes servers and ports without an owner. */
+export const ORPHANS = 'orphans';
+
 /** How often is looked whether a chore is due. */
 const LOOK_MS = 10_000;
 
@@ -71,7 +74,7 @@ function choresOf({ db, provider, config, log }: HouseholdParts, closed: AbortSi
       },
     },
     {
-      name: 'orphans',
+      name: ORPHANS,
       periodMs: config.orphan_period_seconds * 1000,
       async run() {
         const graceMs = config.orphan_grace_seconds * 1000;
