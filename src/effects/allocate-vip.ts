@@ -34,6 +34,7 @@ export function allocateVip({ db, provider }: EffectDependencies) {
         adminStateUp: false,
         deviceId: `lb-${loadBalancerId}`,
         projectId: graph.projectId,
+        ...(graph.vipSecurityGroupIds.length > 0 && { securityGroupIds: graph.vipSecurityGroupIds }),
       },
       context,
     );

@@ -4,7 +4,7 @@ import type { AmphoraNode, LoadBalancerGraph } from '../model/graph.ts';
 import { CONTROLLER_NAME } from './certificate-authority.ts';
 import { type EffectDependencies, type HeartbeatSettings, requireAmphora } from './dependencies.ts';
 import { serverGroupName, serverName } from './names.ts';
-import { createBasePort } from './vip-plug.ts';
+import { ensureBasePort } from './vip-plug.ts';
 
 /**
  * Start the amphora's server. When its VIP port is a VF, the port is made first and the server boots with it: so the
@@ -18,7 +18,7 @@ export function placeServer({ db, provider, authority, config, heartbeat }: Effe
     const { graph, amphora } = await requireAmphora(db, reference);
     const portIds =
       graph.vipVnicType === 'direct' && config.vip_port_at_boot
-        ? [(await createBasePort(provider, graph, amphora, context)).id]
+        ? [(await ensureBasePort(provider, graph, amphora, context)).id]
         : [];
     let certExpiration: string | null = null;
     const server = await provider.compute.create(

@@ -7,7 +7,7 @@ import type { Provider } from '../providers/provider.ts';
 import { agentOf, type EffectDependencies, requireAmphora } from './dependencies.ts';
 import { type MemberNetwork, memberNetworks } from './member-networks.ts';
 import { memberPortName, memberPortPrefix } from './names.ts';
-import { createBasePort, plugVipBody } from './vip-plug.ts';
+import { ensureBasePort, plugVipBody } from './vip-plug.ts';
 
 interface Work {
   provider: Provider;
@@ -45,7 +45,7 @@ export function plugPorts({ db, provider }: EffectDependencies) {
 
 async function plugVipPort(work: Work): Promise<{ port: PortInfo; vrrpIp: string }> {
   const { provider, graph, amphora, serverId, context } = work;
-  const port = await createBasePort(provider, graph, amphora, context);
+  const port = await ensureBasePort(provider, graph, amphora, context);
   await provider.compute.attachPort(serverId, port.id, context);
   const { body, vrrpIp } = await plugVipBody(provider.network, graph, port, context);
   await provider.agent.plugVip(agentOf(amphora, context), graph.vip.address, body);

@@ -1,5 +1,7 @@
 import type { EffectInput } from '../machines/effects.ts';
 import type { EffectContext } from '../model/effect.ts';
+import type { Call } from '../providers/call.ts';
+import type { Network } from '../providers/network.ts';
 import { loadGraph } from '../store/load-balancer-graph.ts';
 import type { EffectDependencies } from './dependencies.ts';
 import { securityGroupName, serverGroupName, vipPortName } from './names.ts';
@@ -10,15 +12,18 @@ import { securityGroupName, serverGroupName, vipPortName } from './names.ts';
  */
 export function releaseVip({ db, provider }: EffectDependencies) {
   return async ({ loadBalancerId }: EffectInput<'releaseVip'>, context: EffectContext): Promise<null> => {
-    await provider.securityGroups?.delete(securityGroupName(loadBalancerId), context);
     await provider.compute.deleteAntiAffinityGroup?.(serverGroupName(loadBalancerId), context);
     const graph = await loadGraph(db, loadBalancerId);
-    if (graph && !graph.vipPortOwned) return null;
-    const name = vipPortName(loadBalancerId);
-    const ports = await provider.network.listPorts({ namePrefix: name }, context);
-    for (const port of ports) {
-      if (port.name === name) await provider.network.deletePort(port.id, context);
-    }
+    if (graph?.vipPortOwned !== false) await deleteVipPort(provider.network, loadBalancerId, context);
+    // Its members are gone only now.
+    await provider.securityGroups?.delete(securityGroupName(loadBalancerId), context);
     return null;
   };
+}
+
+async function deleteVipPort(network: Network, loadBalancerId: string, call: Call): Promise<void> {
+  const name = vipPortName(loadBalancerId);
+  for (const port of await network.listPorts({ namePrefix: name }, call)) {
+    if (port.name === name) await network.deletePort(port.id, call);
+  }
 }

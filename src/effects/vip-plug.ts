@@ -10,10 +10,11 @@ import { basePortName, securityGroupName } from './names.ts';
 
 /**
  * The port of an amphora in the VIP's network: a VF when the load balancer's flavor says so. It has an address of its own
- * in each VIP subnet, and may use the VIPs (contract F1).
+ * in each VIP subnet, and may use the VIPs (contract F1). Security groups and QoS are those that the load balancer has now;
+ * the VIP's own port has the same groups, unless the user brought it.
  */
-export async function createBasePort(
-  { network, securityGroups }: Provider,
+export async function ensureBasePort(
+  provider: Provider,
   graph: LoadBalancerGraph,
   amphora: AmphoraNode,
   call: Call,
@@ -22,11 +23,9 @@ export async function createBasePort(
   if (networkId === null)
     throw new TerminalError('vip_missing', `load balancer ${graph.id} has no VIP network`);
   const subnetIds = new Set([graph.vip, ...graph.additionalVips].flatMap(({ subnetId }) => subnetId ?? []));
-  const group =
-    graph.vipVnicType === 'normal' && securityGroups
-      ? await securityGroups.ensure(securityGroupName(graph.id), ingressRules(graph), call)
-      : undefined;
-  return network.createPort(
+  const securityGroupIds = await vipSecurityGroups(provider, graph, call);
+  const options = { ...(securityGroupIds && { securityGroupIds }), qosPolicyId: graph.vipQosPolicyId };
+  const port = await provider.network.createPort(
     {
       name: basePortName(amphora.id),
       networkId,
@@ -34,11 +33,34 @@ export async function createBasePort(
       vnicType: graph.vipVnicType,
       adminStateUp: true,
       allowedAddresses: vipAddresses(graph),
-      ...(group && { securityGroupIds: [group] }),
+      ...options,
     },
     call,
   );
+  const outdated =
+    port.qosPolicyId !== options.qosPolicyId ||
+    (securityGroupIds !== undefined && !isSameSet(securityGroupIds, port.securityGroupIds));
+  const isNew = amphora.ports.every(({ role }) => role !== 'vip');
+  // First the VIP's port, which is not looked at again once the base port is as it should be.
+  if (securityGroupIds && graph.vipPortOwned && graph.vip.portId !== null && (outdated || isNew))
+    await provider.network.updatePort(graph.vip.portId, { securityGroupIds }, call);
+  if (outdated) await provider.network.updatePort(port.id, options, call);
+  return port;
 }
+
+/** The load balancer's own group, then those of its user; undefined with VFs, or where the provider has no such thing. */
+async function vipSecurityGroups(
+  { securityGroups }: Provider,
+  graph: LoadBalancerGraph,
+  call: Call,
+): Promise<string[] | undefined> {
+  if (graph.vipVnicType === 'direct' || !securityGroups) return undefined;
+  const own = await securityGroups.ensure(securityGroupName(graph.id), ingressRules(graph), call);
+  return [own, ...graph.vipSecurityGroupIds];
+}
+
+const isSameSet = (left: string[], right: string[]) =>
+  left.length === right.length && left.every((each) => right.includes(each));
 
 /** Body of plug/vip for a base port (contract D4). */
 export async function plugVipBody(

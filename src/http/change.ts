@@ -22,7 +22,7 @@ export interface Outcome<T> {
   answer: T;
   /** False leaves the load balancer as it was. */
   changed?: boolean;
-  /** A member with a subnet came or went, so the ports of the amphorae may have to follow. */
+  /** The ports of the amphorae may have to follow: a member with a subnet came or went, or what is put on the VIP changed. */
   memberPorts?: boolean;
   /** The load balancer itself was changed, not something below it. */
   subject?: 'loadBalancer' | 'child';

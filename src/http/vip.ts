@@ -16,7 +16,7 @@ export interface VipPlan {
   address: string | null;
   additional: { subnetId: string; address: string | null }[];
   /** The user's own port with its address for each subnet, when one was given. */
-  port: { id: string; primary: FixedIp; additional: FixedIp[] } | null;
+  port: { id: string; primary: FixedIp; additional: FixedIp[]; qosPolicyId: string | null } | null;
 }
 
 /** The virtual addresses that a load balancer has. */
@@ -75,7 +75,11 @@ async function planWithPort(network: NetworkView, portId: string, request: VipRe
     addressOn(port, subnet_id, ip_address),
   );
   const rest = await plan(network, request, port.networkId, [primary.subnetId]);
-  return { ...rest, address: primary.ipAddress, port: { id: port.id, primary, additional } };
+  return {
+    ...rest,
+    address: primary.ipAddress,
+    port: { id: port.id, primary, additional, qosPolicyId: port.qosPolicyId },
+  };
 }
 
 function primaryOf(port: PortInfo, { vip_subnet_id: subnetId, vip_address: address }: VipRequest): FixedIp {
@@ -185,7 +189,7 @@ export async function findSubnet(network: NetworkView, id: string): Promise<Subn
  */
 export async function withVip<T>(
   api: Pick<Api, 'db' | 'network' | 'log'>,
-  loadBalancer: { id: string; projectId: string },
+  loadBalancer: NewOwner,
   vip: VipPlan,
   store: (vip: Vip) => Promise<T>,
 ): Promise<T> {
@@ -213,9 +217,16 @@ export async function withVip<T>(
   }
 }
 
+/** The load balancer that a VIP's port is made for. */
+interface NewOwner {
+  id: string;
+  projectId: string;
+  securityGroupIds: string[];
+}
+
 async function createPort(
   network: Network,
-  loadBalancer: { id: string; projectId: string },
+  loadBalancer: NewOwner,
   name: string,
   vip: VipPlan,
 ): Promise<PortInfo> {
@@ -235,6 +246,9 @@ async function createPort(
           adminStateUp: false,
           deviceId: `lb-${loadBalancer.id}`,
           projectId: loadBalancer.projectId,
+          ...(loadBalancer.securityGroupIds.length > 0 && {
+            securityGroupIds: loadBalancer.securityGroupIds,
+          }),
         },
         providerCall(),
       );

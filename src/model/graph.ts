@@ -23,6 +23,9 @@ export interface LoadBalancerGraph {
   vipVnicType: VnicType;
   /** false when the user brought the VIP's port: it is used as it is and never deleted. */
   vipPortOwned: boolean;
+  /** Security groups of the user, on normal ports besides the load balancer's own; they decide who reaches the listeners. */
+  vipSecurityGroupIds: string[];
+  vipQosPolicyId: string | null;
   /** The revision that this read represents; what an effect reports as applied. */
   revision: number;
   vip: Vip;

@@ -34,6 +34,17 @@ export interface PortInfo {
   mtu: number;
   /** Set while the port is plugged into, or reserved for, something. */
   deviceId: string | null;
+  securityGroupIds: string[];
+  qosPolicyId: string | null;
+}
+
+/** What can be changed about a port. */
+export interface PortChanges {
+  /** Replace the addresses besides its own that the port may use. */
+  allowedAddresses?: string[] | undefined;
+  securityGroupIds?: string[] | undefined;
+  /** null: none. */
+  qosPolicyId?: string | null | undefined;
 }
 
 export interface PortSpec {
@@ -51,10 +62,14 @@ export interface PortSpec {
   allowedAddresses?: string[] | undefined;
   /** Of a `normal` port, where the provider has security groups; absent: the provider's default. */
   securityGroupIds?: string[] | undefined;
+  qosPolicyId?: string | null | undefined;
 }
 
 /** What of the network can be looked up. */
-export type NetworkView = Pick<Network, 'getNetwork' | 'getSubnet' | 'getPort'>;
+export type NetworkView = Pick<Network, 'getNetwork' | 'getSubnet' | 'getPort' | 'hasPortOption'>;
+
+/** What a provider may know besides networks, and users may have put on their VIP. */
+export type PortOption = 'Security Group' | 'QoS Policy';
 
 /**
  * Networks, subnets and ports. Every verb is idempotent and throws only classified errors
@@ -72,8 +87,10 @@ export interface Network {
   createPort(spec: PortSpec, call: Call): Promise<PortInfo>;
   /** Remove a port; success when there is none. */
   deletePort(portId: string, call: Call): Promise<void>;
-  /** Replace the addresses besides its own that a port may use. */
-  allowAddresses(portId: string, addresses: string[], call: Call): Promise<void>;
+  /** Change what is named about a port, and nothing else. */
+  updatePort(portId: string, changes: PortChanges, call: Call): Promise<void>;
+  /** Whether there is such a thing to put on a port. Absent where the provider has none of either kind. */
+  hasPortOption?(option: PortOption, id: string, call: Call): Promise<boolean>;
   /** Ports that Amphorae made; with `namePrefix`, those whose name starts so. */
   listPorts(filter: { namePrefix?: string; deviceId?: string }, call: Call): Promise<PortInfo[]>;
   /** What the owner of a token can see: not the networks of others, unless shared. Absent where everybody sees all. */

@@ -13,7 +13,9 @@ const PEER_PORT = 1025;
  */
 export function ingressRules(graph: LoadBalancerGraph): IngressRule[] {
   const families = [...new Set(vipAddresses(graph).map(ethertypeOf))];
-  const listeners = activeListeners(graph).flatMap((listener): IngressRule[] => {
+  // Where the user's own groups are in front of the VIP, they alone decide who reaches the listeners.
+  const guarded = graph.vipSecurityGroupIds.length > 0 ? [] : activeListeners(graph);
+  const listeners = guarded.flatMap((listener): IngressRule[] => {
     const rule = { protocol: ipProtocols[transport(listener.protocol)], port: listener.protocolPort };
     if (!listener.allowedCidrs) return families.map((ethertype) => ({ ...rule, ethertype }));
     return listener.allowedCidrs.flatMap((cidr) => {

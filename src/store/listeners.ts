@@ -44,6 +44,18 @@ export async function insertListeners(
   await inChunks(rows, (chunk) => transaction.insertInto('listeners').values(chunk).execute());
 }
 
+/** Whether a listener of the load balancer says itself who may reach it. */
+export async function hasAllowedCidrs(db: Queryable, loadBalancerId: string): Promise<boolean> {
+  const found = await db
+    .selectFrom('listeners')
+    .select('id')
+    .where('load_balancer_id', '=', loadBalancerId)
+    .where('allowed_cidrs', 'is not', null)
+    .limit(1)
+    .executeTakeFirst();
+  return found !== undefined;
+}
+
 export async function updateListener(
   transaction: Queryable,
   id: string,

@@ -57,6 +57,8 @@ const findGraph = keyedQuery((db, id) =>
       'topology',
       'vip_vnic_type as vipVnicType',
       'vip_port_owned as vipPortOwned',
+      'vip_sg_ids as vipSecurityGroupIds',
+      'vip_qos_policy_id as vipQosPolicyId',
       'desired_revision as revision',
       'vip_address',
       'vip_subnet_id',

@@ -80,8 +80,8 @@ test('invalid requests are refused by name and leave no trace', async () => {
     [400, /Flavor .* not found/, { ...vip(), flavor_id: randomUUID() }],
     [400, /Availability Zone nova not found/, { ...vip(), availability_zone: 'nova' }],
     [400, /attribute provider\. Value: 'f5'/, { ...vip(), provider: 'f5' }],
-    [400, /attribute vip_qos_policy_id/, { ...vip(), vip_qos_policy_id: randomUUID() }],
-    [400, /attribute vip_sg_ids/, { ...vip(), vip_sg_ids: [randomUUID()] }],
+    [400, /attribute vip_qos_policy_id/, { ...vip(), vip_qos_policy_id: 'gold' }],
+    [400, /attribute vip_sg_ids\.0/, { ...vip(), vip_sg_ids: ['web'] }],
     [400, /additional_vips\.0\.subnet_id.*Mandatory/, { ...vip(), additional_vips: [{}] }],
     [
       400,
@@ -251,6 +251,102 @@ test('an update changes what it names, locks the load balancer and tells its act
     });
   }
   await api.refuse(404, /Load Balancer .* not found/, 'PUT', `${PATH}/${randomUUID()}`, { loadbalancer: {} });
+});
+
+test('security groups and a QoS policy of the VIP are checked, kept, changed and cleared', async () => {
+  const [policy, group, other] = [randomUUID(), randomUUID(), randomUUID()];
+  const options = (balancer: { vip_sg_ids: string[]; vip_qos_policy_id: string | null }) => [
+    balancer.vip_qos_policy_id,
+    balancer.vip_sg_ids,
+  ];
+  const created = await api.createLoadBalancer({ vip_qos_policy_id: policy, vip_sg_ids: [group, group] });
+  assert.equal(options(created), [policy, [group]]);
+  const port = (await ports()).find(({ id }) => id === created.vip_port_id);
+  assert.equal(port?.securityGroupIds, [group]);
+  const path = `${PATH}/${created.id}`;
+  const change = async (loadbalancer: object) => {
+    const updated = await api.expect(200, 'PUT', path, { loadbalancer });
+    await api.settle();
+    return options(updated);
+  };
+  assert.equal(await change({ vip_sg_ids: [other, group] }), [policy, [other, group]]);
+  const event = { type: 'CHANGED', revision: 2, memberPorts: true, subject: 'loadBalancer' };
+  assert.equal(api.published.at(-1)?.event, event);
+  assert.equal(await change({ name: 'b' }), [policy, [other, group]]);
+  assert.equal(await change({ vip_qos_policy_id: null, vip_sg_ids: null }), [null, []]);
+  assert.equal(options(await api.createLoadBalancer({ vip_qos_policy_id: null, vip_sg_ids: null })), [
+    null,
+    [],
+  ]);
+});
+
+test('a load balancer inherits the QoS policy of the port that its VIP is given', async () => {
+  const networkId = randomUUID();
+  const [policy, own] = [randomUUID(), randomUUID()];
+  const make = (name: string) =>
+    api.provider.network.createPort(
+      { name, networkId, vnicType: 'normal', adminStateUp: true, qosPolicyId: policy },
+      call(),
+    );
+  const inherited = { vip_port_id: (await make('inherited')).id };
+  assert.is((await api.createLoadBalancer({ vip_subnet_id: null, ...inherited })).vip_qos_policy_id, policy);
+  const chosen = { vip_port_id: (await make('chosen')).id, vip_qos_policy_id: own };
+  assert.is((await api.createLoadBalancer({ vip_subnet_id: null, ...chosen })).vip_qos_policy_id, own);
+});
+
+test('security groups and policies that are unknown, or that the provider does not have, are refused', async () => {
+  const { network } = api.dependencies;
+  const { id } = await api.createLoadBalancer();
+  const refused = async (text: (what: string) => RegExp) => {
+    for (const [what, attributes] of [
+      ['QoS Policy', { vip_qos_policy_id: randomUUID() }],
+      ['Security Group', { vip_sg_ids: [randomUUID()] }],
+    ] as const) {
+      await api.refuse(400, text(what), 'POST', PATH, { loadbalancer: { ...vip(), ...attributes } });
+      await api.refuse(400, text(what), 'PUT', `${PATH}/${id}`, { loadbalancer: attributes });
+    }
+  };
+  try {
+    api.dependencies.network = Object.create(network, { hasPortOption: { value: async () => false } });
+    await refused((what) => new RegExp(`^${what} [0-9a-f-]{36} not found\\.$`));
+    api.dependencies.network = Object.create(network, { hasPortOption: { value: undefined } });
+    await refused((what) => new RegExp(`network provider has no ${what}`));
+  } finally {
+    api.dependencies.network = network;
+  }
+  await api.expect(200, 'PUT', `${PATH}/${id}`, { loadbalancer: {} });
+});
+
+test('security groups of the VIP exclude VFs and allowed_cidrs', async () => {
+  const vip_sg_ids = [randomUUID()];
+  const listener = (attributes: object) => ({ protocol: 'TCP', protocol_port: 80, ...attributes });
+  const closed = listener({ allowed_cidrs: ['10.0.0.0/8'] });
+  const flavor_id = await api.createFlavor({ sriov_vip: true });
+  const onVf = await api.createLoadBalancer({ flavor_id });
+  await api.refuse(400, /vip_sg_ids.*VF/, 'POST', PATH, {
+    loadbalancer: { ...vip(), flavor_id, vip_sg_ids },
+  });
+  await api.refuse(400, /vip_sg_ids.*VF/, 'PUT', `${PATH}/${onVf.id}`, { loadbalancer: { vip_sg_ids } });
+  await api.refuse(400, /allowed_cidrs.*vip_sg_ids/, 'POST', PATH, {
+    loadbalancer: { ...vip(), vip_sg_ids, listeners: [closed] },
+  });
+
+  const { id, listeners } = await api.createLoadBalancer({ listeners: [closed] });
+  const put = { loadbalancer: { vip_sg_ids } };
+  await api.refuse(400, /vip_sg_ids.*allowed_cidrs/, 'PUT', `${PATH}/${id}`, put);
+  const below = '/v2/lbaas/listeners';
+  const [{ id: listenerId }] = listeners;
+  await api.expect(200, 'PUT', `${below}/${listenerId}`, { listener: { allowed_cidrs: [] } });
+  await api.settle();
+  await api.expect(200, 'PUT', `${PATH}/${id}`, put);
+  await api.settle();
+  await api.refuse(400, /allowed_cidrs.*vip_sg_ids/, 'PUT', `${below}/${listenerId}`, {
+    listener: { allowed_cidrs: ['10.0.0.0/8'] },
+  });
+  await api.refuse(400, /allowed_cidrs.*vip_sg_ids/, 'POST', below, {
+    listener: { ...closed, protocol_port: 81, loadbalancer_id: id },
+  });
+  await api.expect(200, 'PUT', `${PATH}/${id}`, { loadbalancer: { vip_sg_ids: [] } });
 });
 
 test('of two writes at the same time one is refused', async () => {

@@ -12,6 +12,7 @@ providerContract('noop', async () => {
     networkId,
     subnetId: networkId,
     freeAddress: '198.18.0.2',
+    portOptions: { securityGroupId: randomUUID(), qosPolicyId: randomUUID() },
     knowsWhatExists: false,
     async takeAllVfs() {
       provider.failures.set(['createServer:placement']);

@@ -27,6 +27,8 @@ export interface ProviderSubject {
   freeAddress: string;
   /** True when networks, subnets and ports exist only if somebody made them. */
   knowsWhatExists: boolean;
+  /** A security group and a QoS policy, where the provider has such. */
+  portOptions?: { securityGroupId: string; qosPolicyId: string };
   /** How long one call may take; a cloud needs longer than a host. */
   deadlineMs?: number;
   /** Make the next placement of a direct port fail until the returned function is called. */
@@ -146,7 +148,36 @@ export function providerContract(name: string, open: () => Promise<ProviderSubje
 
   promise('allowed addresses can be replaced', async () => {
     const port = await makePort({ allowedAddresses: ['192.0.2.1'] });
-    await subject.provider.network.allowAddresses(port.id, ['192.0.2.2', '2001:db8::1'], call());
+    const allowedAddresses = ['192.0.2.2', '2001:db8::1'];
+    await subject.provider.network.updatePort(port.id, { allowedAddresses }, call());
+  });
+
+  promise('a port has the security groups and the QoS policy that it was given last', async () => {
+    const { provider, portOptions } = subject;
+    const { network } = provider;
+    if (!portOptions) return assert.is(network.hasPortOption, undefined);
+    const { securityGroupId, qosPolicyId } = portOptions;
+    const has = (...option: ['Security Group' | 'QoS Policy', string]) =>
+      network.hasPortOption?.(...option, call());
+    assert.is(await has('Security Group', securityGroupId), true);
+    assert.is(await has('QoS Policy', qosPolicyId), true);
+    if (subject.knowsWhatExists) {
+      assert.is(await has('Security Group', qosPolicyId), false);
+      assert.is(await has('QoS Policy', securityGroupId), false);
+    }
+    const options = { securityGroupIds: [securityGroupId], qosPolicyId };
+    const { id } = await makePort(options);
+    const optionsNow = async () => {
+      const port = await network.getPort(id, call());
+      return [port?.securityGroupIds, port?.qosPolicyId];
+    };
+    assert.equal(await optionsNow(), [[securityGroupId], qosPolicyId]);
+    await network.updatePort(id, { securityGroupIds: [] }, call());
+    assert.equal(await optionsNow(), [[], qosPolicyId]);
+    await network.updatePort(id, { qosPolicyId: null }, call());
+    assert.equal(await optionsNow(), [[], null]);
+    await network.updatePort(id, options, call());
+    assert.equal(await optionsNow(), [[securityGroupId], qosPolicyId]);
   });
 
   promise('what is unknown reads as undefined', async () => {

@@ -43,6 +43,7 @@ const Port = z.object({
   fixed_ips: z.array(z.object({ ip_address: z.string() })),
   allowed_address_pairs: z.array(z.object({ ip_address: z.string() })),
   security_groups: z.array(z.string()),
+  qos_policy_id: z.string().nullable(),
   'binding:vnic_type': z.string(),
   'binding:vif_type': z.string(),
   'binding:host_id': z.string(),
@@ -119,6 +120,26 @@ export class Operator {
     this.#undo.push(() => this.#remove('glance', `/images/${id}`));
     await this.#upload(id);
     return id;
+  }
+
+  /** An empty security group. */
+  async securityGroup(): Promise<string> {
+    const group = { name: `${this.name}-${randomUUID().slice(0, 4)}` };
+    const made = await this.#make('neutron', '/security-groups', z.object({ security_group: Id }), {
+      security_group: group,
+    });
+    const { id } = made.security_group;
+    this.#undo.push(() => this.#remove('neutron', `/security-groups/${id}`));
+    return id;
+  }
+
+  /** A shared QoS policy without rules. */
+  async qosPolicy(): Promise<string> {
+    const { policy } = await this.#make('neutron', '/qos/policies', z.object({ policy: Id }), {
+      policy: { name: this.name, shared: true },
+    });
+    this.#undo.push(() => this.#remove('neutron', `/qos/policies/${policy.id}`));
+    return policy.id;
   }
 
   /** A small public compute flavor. */

@@ -71,7 +71,7 @@ scenario(
       base.allowed_address_pairs.map(({ ip_address }) => ip_address),
       [balancer.vip_address],
     );
-    assert.equal(base.security_groups, [group?.id]);
+    assert.equal([base.security_groups, vipPort.security_groups], [[group?.id], [group?.id]]);
     assert.equal(group?.ingress, ['IPv4 tcp 80 192.0.2.0/24']);
 
     const { listener: second } = await plane.api<{ listener: { id: string } }>(
@@ -89,6 +89,41 @@ scenario(
     await plane.api('DELETE', `/v2.0/lbaas/listeners/${second.id}`);
     await plane.settled(balancer.id);
     assert.equal((await operator.partsOf(balancer.id)).group?.ingress, ['IPv4 tcp 80 192.0.2.0/24']);
+    await plane.remove(balancer.id);
+  },
+);
+
+scenario(
+  'security groups and a QoS policy of the user are put on the ports, changed and taken off',
+  async () => {
+    const [own, qos] = [await operator.securityGroup(), await operator.qosPolicy()];
+    const balancer = await plane.create({
+      vip_subnet_id: vip.subnetId,
+      vip_sg_ids: [own],
+      vip_qos_policy_id: qos,
+      listeners: [listener({ allowed_cidrs: null })],
+    });
+    assert.is(balancer.provisioning_status, 'ACTIVE', JSON.stringify(balancer.provisioning_error));
+    const { base, vipPort, group } = await operator.partsOf(balancer.id);
+    const groups = (port: typeof base) => port.security_groups.toSorted();
+    const both = [group?.id ?? '', own].sort();
+    assert.equal([groups(base), groups(vipPort)], [both, both]);
+    assert.equal([base.qos_policy_id, vipPort.qos_policy_id], [qos, null]);
+    assert.equal(group?.ingress, []);
+
+    await plane.api('PUT', `/v2.0/lbaas/loadbalancers/${balancer.id}`, {
+      loadbalancer: { vip_sg_ids: null, vip_qos_policy_id: null },
+    });
+    await plane.settled(balancer.id);
+    const cleared = await operator.partsOf(balancer.id);
+    assert.equal([groups(cleared.base), groups(cleared.vipPort)], [[group?.id], [group?.id]]);
+    assert.is(cleared.base.qos_policy_id, null);
+    assert.equal(cleared.group?.ingress, ['IPv4 tcp 80 any']);
+    for (const unknown of [{ vip_sg_ids: [balancer.id] }, { vip_qos_policy_id: balancer.id }])
+      await plane.api('PUT', `/v2.0/lbaas/loadbalancers/${balancer.id}`, { loadbalancer: unknown }).then(
+        () => assert.unreachable(),
+        (error: Error) => assert.match(error.message, /400 .* not found/),
+      );
     await plane.remove(balancer.id);
   },
 );

@@ -52,6 +52,7 @@ providerContract('openstack', async () => {
     networkId: vip.networkId,
     subnetId: vip.subnetId,
     freeAddress: '10.20.0.200',
+    portOptions: { securityGroupId: await operator.securityGroup(), qosPolicyId: await operator.qosPolicy() },
     knowsWhatExists: true,
     deadlineMs: 120_000,
     async takeAllVfs() {

@@ -42,7 +42,15 @@ function through({ store, world, storeLink, worldLink }: HouseholdParts): Orphan
     network: {
       listPorts: async () => {
         const names = await worldLink.call(() => [...world.ports]);
-        const facts = { macAddress: '', fixedIps: [], mtu: 1500, deviceId: null, networkId: '' };
+        const facts = {
+          macAddress: '',
+          fixedIps: [],
+          mtu: 1500,
+          deviceId: null,
+          securityGroupIds: [],
+          qosPolicyId: null,
+          networkId: '',
+        };
         return names.map((name) => ({ id: name, name, vnicType: 'normal' as const, ...facts }));
       },
       deletePort: (id) => worldLink.call(() => world.deletePorts(id)),

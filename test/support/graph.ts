@@ -24,6 +24,8 @@ export function loadBalancer(parts: Partial<LoadBalancerGraph> = {}): LoadBalanc
     topology: 'SINGLE',
     vipVnicType: 'normal',
     vipPortOwned: true,
+    vipSecurityGroupIds: [],
+    vipQosPolicyId: null,
     revision: 7,
     vip: { address: '198.51.100.7', subnetId: id(90), networkId: id(91), portId: id(92) },
     additionalVips: [],

@@ -21,7 +21,10 @@ import { nestedPool } from './pool.ts';
 const mutable = {
   ...described,
   vip_qos_policy_id: attribute(Uuid, null),
-  vip_sg_ids: attribute(z.array(Uuid), []),
+  vip_sg_ids: attribute(
+    z.array(Uuid).transform((ids) => [...new Set(ids)]),
+    [],
+  ),
 };
 
 const list = <T extends z.ZodType>(item: T) =>

@@ -40,6 +40,7 @@ import { LoadBalancerPost, LoadBalancerPut, type NewLoadBalancer } from '../sche
 import { checkSecrets, referencesOfListener, referencesOfPool } from '../secrets.ts';
 import { answerStats } from '../stats.ts';
 import { planVip, type Vip, withVip } from '../vip.ts';
+import { checkGroupsFitListeners, checkGroupsFitVip, checkVipOptions } from '../vip-options.ts';
 import { collectPools, growTree, growthOf, insertTree } from './load-balancer-tree.ts';
 import { viewStatuses, viewTree } from './load-balancer-view.ts';
 
@@ -80,16 +81,22 @@ export function loadBalancerRoutes(api: Api): Hono {
   routes.put('/:id', async (context) => {
     const id = pathId(context, 'Load Balancer');
     const body = await readBody(context, 'loadbalancer', LoadBalancerPut);
-    checkVipOptions(body);
+    await checkVipOptions(networkSeenBy(context, api), body);
     const row = await changeLoadBalancer(
       api,
       id,
-      async ({ transaction, revision }) => {
+      async ({ transaction, loadBalancer, revision }) => {
+        checkGroupsFitVip(body, loadBalancer.vip_vnic_type);
+        await checkGroupsFitListeners(transaction, body, id);
         await updateLoadBalancer(transaction, id, {
           ...body,
           ...toUpdate(revision),
         });
-        return { answer: await findRow(transaction, loadBalancers, id), subject: 'loadBalancer' };
+        return {
+          answer: await findRow(transaction, loadBalancers, id),
+          subject: 'loadBalancer',
+          memberPorts: body.vip_qos_policy_id !== undefined || body.vip_sg_ids !== undefined,
+        };
       },
       { refuse: (status) => invalidState(status, id) },
     );
@@ -117,12 +124,12 @@ async function createLoadBalancer(context: Context, api: Api, body: NewLoadBalan
   const network = networkSeenBy(context, api);
   const id = newId(context);
   const projectId = body.project_id ?? body.tenant_id ?? context.get('caller').projectId;
-  checkVipOptions(body);
   const pools = collectPools(body);
   const plan = await planVip(network, config, body);
   if (plan.port !== null && (await isVipPort(api.db, plan.port.id))) {
     throw invalidInput('vip_port_id', plan.port.id, 'The port is the VIP of another load balancer.');
   }
+  await checkVipOptions(network, body);
   const { flavor, provider } = await chooseFlavor(api, body);
   const zone = await chooseZone(api, body.availability_zone);
   // They were there when the profiles were written.
@@ -130,6 +137,7 @@ async function createLoadBalancer(context: Context, api: Api, body: NewLoadBalan
   checkVipNetwork(api, zone, plan.networkId);
   const topology = flavor.loadbalancer_topology ?? config.default_topology;
   const vipVnicType: VnicType = flavor.sriov_vip === true ? 'direct' : 'normal';
+  checkGroupsFitVip(body, vipVnicType);
   const networks = await findMemberNetworks(
     network,
     [...pools.values()].flatMap(({ members }) => members),
@@ -144,7 +152,7 @@ async function createLoadBalancer(context: Context, api: Api, body: NewLoadBalan
     flavor.allow_member_sriov === true,
   );
 
-  return withVip(api, { id, projectId }, plan, async (vip) => {
+  return withVip(api, { id, projectId, securityGroupIds: body.vip_sg_ids }, plan, async (vip) => {
     const tree = growTree(pools, body.listeners, {
       loadBalancerId: id,
       projectId,
@@ -162,6 +170,8 @@ async function createLoadBalancer(context: Context, api: Api, body: NewLoadBalan
         {
           ...loadBalancerValues(body),
           ...vipValues(vip),
+          vip_qos_policy_id: body.vip_qos_policy_id ?? plan.port?.qosPolicyId ?? null,
+          vip_sg_ids: body.vip_sg_ids,
           id,
           project_id: projectId,
           provider,
@@ -201,20 +211,6 @@ function refusingGoneReferences(error: unknown): never {
   // Its id is not new where a request is repeated of which nobody knows what became.
   if (isUniqueViolation(error)) throw conflict('The load balancer has been made before.');
   throw error;
-}
-
-/** Neither has a meaning where the network has no such thing. */
-function checkVipOptions(body: { vip_qos_policy_id?: string | null; vip_sg_ids?: string[] }): void {
-  if (body.vip_qos_policy_id) {
-    throw invalidInput(
-      'vip_qos_policy_id',
-      body.vip_qos_policy_id,
-      'The network provider has no QoS policies.',
-    );
-  }
-  if (body.vip_sg_ids?.length) {
-    throw invalidInput('vip_sg_ids', body.vip_sg_ids, 'The network provider has no security groups.');
-  }
 }
 
 /** The flavor's options and the provider that it, or the request, names. */

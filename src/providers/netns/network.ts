@@ -4,7 +4,7 @@ import { TerminalError } from '../../model/errors.ts';
 import type { VnicType } from '../../model/status.ts';
 import type { Db, Queryable } from '../../store/database.ts';
 import type { Call } from '../call.ts';
-import type { Network, NetworkInfo, PortInfo, PortSpec, SubnetInfo } from '../network.ts';
+import type { Network, NetworkInfo, PortChanges, PortInfo, PortSpec, SubnetInfo } from '../network.ts';
 import { allocateAddresses } from './addresses.ts';
 import type { Plugs } from './plugs.ts';
 import { findPort, isUuid, type Port, selectPorts } from './ports.ts';
@@ -93,10 +93,11 @@ export class NetnsNetwork implements Network {
     await this.#db.deleteFrom('netns_ports').where('id', '=', portId).execute();
   }
 
-  async allowAddresses(portId: string, addresses: string[]): Promise<void> {
+  async updatePort(portId: string, { allowedAddresses }: PortChanges): Promise<void> {
+    if (!allowedAddresses) return;
     const { numUpdatedRows } = await this.#db
       .updateTable('netns_ports')
-      .set({ allowed_addresses: addresses })
+      .set({ allowed_addresses: allowedAddresses })
       .where('id', '=', portId)
       .executeTakeFirst();
     if (!numUpdatedRows) throw new TerminalError('not_found', `there is no port ${portId}`);
@@ -145,6 +146,8 @@ function describe(port: Port): PortInfo {
     fixedIps,
     mtu,
     deviceId: port.attachedTo ?? port.deviceId,
+    securityGroupIds: [],
+    qosPolicyId: null,
   };
 }
 

@@ -4,7 +4,7 @@ import { PlacementError, TerminalError, TransientError } from '../../model/error
 /** Verbs of Compute, Network and AgentClient. */
 const verbs = [
   ...['create', 'status', 'attachPort', 'detachPort', 'delete', 'list'],
-  ...['getNetwork', 'getSubnet', 'getPort', 'createPort', 'deletePort', 'allowAddresses', 'listPorts'],
+  ...['getNetwork', 'getSubnet', 'getPort', 'createPort', 'deletePort', 'updatePort', 'listPorts'],
   ...['info', 'details', 'plugVip', 'plugNetwork', 'uploadHaproxy', 'reloadHaproxy', 'deleteHaproxy'],
   ...['listCertificates', 'uploadCertificate', 'deleteCertificate'],
   ...['setSecurityGroup', 'uploadKeepalived', 'reloadKeepalived'],

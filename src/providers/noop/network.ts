@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { TerminalError } from '../../model/errors.ts';
-import type { Network, NetworkInfo, PortInfo, PortSpec, SubnetInfo } from '../network.ts';
+import type { Network, NetworkInfo, PortChanges, PortInfo, PortSpec, SubnetInfo } from '../network.ts';
 import { addressOf, macOf, NOOP_CIDR, NOOP_GATEWAY, uuidOf } from './ids.ts';
 
 const MTU = 1500;
@@ -54,6 +54,8 @@ export class NoopNetwork implements Network {
         fixedIps: [{ subnetId: portId, ipAddress: addressOf(portId) }],
         mtu: MTU,
         deviceId: null,
+        securityGroupIds: [],
+        qosPolicyId: null,
       }
     );
   }
@@ -84,6 +86,8 @@ export class NoopNetwork implements Network {
       fixedIps,
       mtu: MTU,
       deviceId: spec.deviceId ?? null,
+      securityGroupIds: spec.securityGroupIds ?? [],
+      qosPolicyId: spec.qosPolicyId ?? null,
     };
     this.#ports.set(id, port);
     this.#deleted.delete(id);
@@ -96,7 +100,19 @@ export class NoopNetwork implements Network {
     this.#deleted.add(portId);
   }
 
-  async allowAddresses(): Promise<void> {}
+  async updatePort(portId: string, { securityGroupIds, qosPolicyId }: PortChanges): Promise<void> {
+    const port = this.#ports.get(portId);
+    if (!port) return;
+    this.#ports.set(portId, {
+      ...port,
+      ...(securityGroupIds && { securityGroupIds }),
+      ...(qosPolicyId !== undefined && { qosPolicyId }),
+    });
+  }
+
+  async hasPortOption(): Promise<boolean> {
+    return true;
+  }
 
   async listPorts(filter: { namePrefix?: string; deviceId?: string }): Promise<PortInfo[]> {
     return [...this.#ports.values()].filter(

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { PortInfo, PortSpec } from '../network.ts';
+import type { PortChanges, PortInfo, PortSpec } from '../network.ts';
 
 /** A port as Neutron answers it; without admin rights `binding:*` beyond the vNIC type is missing. */
 export const NeutronPort = z.object({
@@ -8,6 +8,9 @@ export const NeutronPort = z.object({
   network_id: z.string(),
   mac_address: z.string(),
   device_id: z.string(),
+  security_groups: z.array(z.string()),
+  /** Only where Neutron has QoS. */
+  qos_policy_id: z.string().nullish(),
   fixed_ips: z.array(z.object({ subnet_id: z.string(), ip_address: z.string() })),
   'binding:vnic_type': z.string().default('normal'),
   'binding:vif_type': z.string().optional(),
@@ -47,18 +50,25 @@ export function newPort(spec: PortSpec): object {
         ...(ipAddress && { ip_address: ipAddress }),
       })),
     }),
-    ...(spec.allowedAddresses?.length && { allowed_address_pairs: addressPairs(spec.allowedAddresses) }),
-    ...securityGroups(spec),
+    ...portChanges({
+      allowedAddresses: spec.allowedAddresses?.length ? spec.allowedAddresses : undefined,
+      // A VF gets no group: Neutron would add the default one, which nothing enforces there.
+      securityGroupIds: spec.vnicType === 'direct' ? [] : spec.securityGroupIds,
+      qosPolicyId: spec.qosPolicyId ?? undefined,
+    }),
   };
 }
 
-/** A VF gets no group: Neutron would add the default one, which nothing enforces there. */
-function securityGroups({ vnicType, securityGroupIds }: PortSpec): object {
-  if (vnicType === 'direct') return { security_groups: [] };
-  return securityGroupIds ? { security_groups: securityGroupIds } : {};
+/** What is said about it in Neutron's words. */
+export function portChanges({ allowedAddresses, securityGroupIds, qosPolicyId }: PortChanges): object {
+  return {
+    ...(allowedAddresses && {
+      allowed_address_pairs: allowedAddresses.map((address) => ({ ip_address: address })),
+    }),
+    ...(securityGroupIds && { security_groups: securityGroupIds }),
+    ...(qosPolicyId !== undefined && { qos_policy_id: qosPolicyId }),
+  };
 }
-
-export const addressPairs = (addresses: string[]) => addresses.map((address) => ({ ip_address: address }));
 
 /** @param mtu of the port's network */
 export function portInfo(port: NeutronPort, mtu: number): PortInfo {
@@ -75,6 +85,8 @@ export function portInfo(port: NeutronPort, mtu: number): PortInfo {
     mtu,
     // Nova leaves a port that could not be bound in the name of the server that does not have it.
     deviceId: port.device_id === '' || bindingFailed(port) ? null : port.device_id,
+    securityGroupIds: port.security_groups,
+    qosPolicyId: port.qos_policy_id ?? null,
   };
 }
 

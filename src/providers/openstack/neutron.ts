@@ -2,14 +2,23 @@ import { z } from 'zod';
 import { type Service, segment } from '../../keystone/service.ts';
 import { TerminalError } from '../../model/errors.ts';
 import type { Call } from '../call.ts';
-import type { Network, NetworkInfo, NetworkView, PortInfo, PortSpec, SubnetInfo } from '../network.ts';
+import type {
+  Network,
+  NetworkInfo,
+  NetworkView,
+  PortChanges,
+  PortInfo,
+  PortOption,
+  PortSpec,
+  SubnetInfo,
+} from '../network.ts';
 import {
-  addressPairs,
   DEVICE_OWNER,
   NeutronPort,
   newPort,
   ownershipOf,
   PORT_FIELDS,
+  portChanges,
   portInfo,
 } from './neutron-port.ts';
 import { OneAtATime } from './one-at-a-time.ts';
@@ -135,7 +144,7 @@ export class OpenstackNetwork implements Network {
     );
     if (missing.length === 0) return port;
     const fixed_ips = [...port.fixed_ips, ...missing.map(({ subnetId }) => ({ subnet_id: subnetId }))];
-    return this.updatePort(port.id, { fixed_ips }, call);
+    return this.putPort(port.id, { fixed_ips }, call);
   }
 
   async deletePort(portId: string, call: Call): Promise<void> {
@@ -147,11 +156,19 @@ export class OpenstackNetwork implements Network {
     );
   }
 
-  async allowAddresses(portId: string, addresses: string[], call: Call): Promise<void> {
-    await this.updatePort(portId, { allowed_address_pairs: addressPairs(addresses) }, call);
+  async updatePort(portId: string, changes: PortChanges, call: Call): Promise<void> {
+    await this.putPort(portId, portChanges(changes), call);
   }
 
-  async updatePort(portId: string, port: object, call: Call): Promise<NeutronPort> {
+  async hasPortOption(option: PortOption, id: string, call: Call): Promise<boolean> {
+    const collection = { 'Security Group': 'security-groups', 'QoS Policy': 'qos/policies' }[option];
+    const path = `/${collection}/${segment(id)}`;
+    const order = { method: 'GET', path, query: { fields: 'id' }, purpose: `read ${option} ${id}` } as const;
+    return (await this.#neutron.find(call, order, z.unknown())) !== undefined;
+  }
+
+  /** Change a port in Neutron's own words. */
+  async putPort(portId: string, port: object, call: Call): Promise<NeutronPort> {
     const purpose = `change port ${portId}`;
     const path = `/ports/${segment(portId)}`;
     return (await this.#neutron.send(call, { method: 'PUT', path, body: { port }, purpose }, OnePort)).port;

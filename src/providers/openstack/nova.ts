@@ -229,7 +229,7 @@ export class OpenstackCompute implements Compute {
   /** Nova leaves a port that could not be bound with the server's name on it, and then calls it in use. */
   async #unbind(portId: string, call: Call): Promise<void> {
     const unbound = { device_id: '', device_owner: DEVICE_OWNER, 'binding:host_id': '' };
-    await this.#parts.network.updatePort(portId, unbound, call);
+    await this.#parts.network.putPort(portId, unbound, call);
   }
 
   /** OpenStack has no event for us: look until it is so, or the call's deadline ends it. */
