@@ -142,6 +142,21 @@ export const settings = {
     60,
     'A client that sends, or a request that is answered, more slowly is given up.',
   ),
+  event_streams: setting(
+    Count.min(1),
+    1_000,
+    'Streams of server-sent events at once, per process. An idle one costs about 30 kB and a line every 15 s.',
+  ),
+  event_streams_per_project: setting(
+    Count.min(1),
+    200,
+    'Of these, those of one project; without authentication there is no such limit.',
+  ),
+  event_stream_seconds: setting(
+    Seconds,
+    3_600,
+    'A stream is ended after this long and its client comes again, perhaps to another process.',
+  ),
   idempotency_hours: setting(Seconds, 24, 'How long answers are kept for requests with an Idempotency-Key.'),
 
   // What load balancers are made of.

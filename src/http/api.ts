@@ -8,6 +8,7 @@ import type { Network, NetworkView } from '../providers/network.ts';
 import type { Profiles } from '../providers/profiles.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { SecretStore } from '../secrets/secret-store.ts';
+import type { StatusFeed } from '../status/feed.ts';
 import type { Db } from '../store/database.ts';
 import type { Access } from './auth/authenticate.ts';
 
@@ -26,6 +27,10 @@ export interface Api {
   lvs?: Provider['lvs'];
   /** Where TLS material lives that listeners and pools refer to; absent: nowhere. */
   secrets?: SecretStore | undefined;
+  /** Where status events come from; absent: nowhere. */
+  statusFeed?: StatusFeed | undefined;
+  /** Aborted when the process ends: what has no end of its own ends then. */
+  ending?: AbortSignal | undefined;
   config: Config;
   /** The machines with this process's deadlines, for their pictures; absent: with those that they come with. */
   machines?: Machines | undefined;

@@ -10,6 +10,7 @@ import type { Operation } from './auth/operation.ts';
 import { BODY_LIMIT } from './body.ts';
 import { debugRoutes } from './debug/routes.ts';
 import { discoveryRoutes } from './discovery.ts';
+import { EventStreams } from './event-streams.ts';
 import { Fault, faultBody, toFault } from './fault.ts';
 import { acceptJson } from './media.ts';
 import { openApiRoutes } from './openapi/routes.ts';
@@ -17,6 +18,7 @@ import { actorRoutes } from './v2/actors.ts';
 import { amphoraRoutes } from './v2/amphorae.ts';
 import { availabilityZoneProfileRoutes } from './v2/availability-zone-profiles.ts';
 import { availabilityZoneRoutes } from './v2/availability-zones.ts';
+import { eventRoutes } from './v2/events.ts';
 import { failoverRoutes } from './v2/failovers.ts';
 import { flavorProfileRoutes } from './v2/flavor-profiles.ts';
 import { flavorRoutes } from './v2/flavors.ts';
@@ -35,6 +37,7 @@ import { quotaRoutes } from './v2/quotas.ts';
 export type { Api } from './api.ts';
 export { sweepVipIntents } from './vip.ts';
 
+const VERSIONS = ['/v2', '/v2.0'];
 const METHODS = ['DELETE', 'GET', 'POST', 'PUT'];
 
 /**
@@ -54,10 +57,8 @@ export function createApi(api: Api): Hono {
   app.get('/load-balancer/healthcheck', (context) => healthcheck(api, context));
   const operations: Operation[] = [];
   app.route('/', openApiRoutes(operations));
+  const streams = new EventStreams(streamLimits(api), api.log, api.ending);
   app.route('/debug', debugRoutes(api));
-  app.use(acceptJson, onlyKnownMethods, bodyLimit({ maxSize: BODY_LIMIT, onError: tooLarge }));
-  app.route('/', discoveryRoutes());
-  app.route('/load-balancer', discoveryRoutes());
 
   const look = async (path: string, { req, env }: Context) =>
     app.request(path, { headers: req.header() }, env);
@@ -65,6 +66,12 @@ export function createApi(api: Api): Hono {
     operations.push(...operationsOf(base, routes));
     return guarded(api, base, routes, look);
   };
+  const events = guard('/events', eventRoutes(api, streams));
+  for (const version of VERSIONS) app.route(`${version}/events`, events);
+  app.use(acceptJson, onlyKnownMethods, bodyLimit({ maxSize: BODY_LIMIT, onError: tooLarge }));
+  app.route('/', discoveryRoutes());
+  app.route('/load-balancer', discoveryRoutes());
+
   const resources = guard('/lbaas', resourceRoutes(api));
   const others = {
     '/octavia/amphorae': guard('/octavia/amphorae', amphoraRoutes(api)),
@@ -72,7 +79,7 @@ export function createApi(api: Api): Hono {
     '/amphorae/actors': guard('/amphorae/actors', actorRoutes(api)),
     '/amphorae/failovers': guard('/amphorae/failovers', failoverRoutes(api)),
   };
-  for (const version of ['/v2', '/v2.0']) {
+  for (const version of VERSIONS) {
     for (const base of [version, `${version}/lbaas`])
       app.get(base, (context) => context.json('v2')).route(base, resources);
     app.get(`${version}/octavia`, (context) => context.json('v2'));
@@ -80,6 +87,14 @@ export function createApi(api: Api): Hono {
     for (const [base, routes] of Object.entries(others)) app.route(`${version}${base}`, routes);
   }
   return app;
+}
+
+function streamLimits({ config }: Api) {
+  return {
+    total: config.event_streams,
+    perHolder: config.event_streams_per_project,
+    longestMs: config.event_stream_seconds * 1000,
+  };
 }
 
 function resourceRoutes(api: Api): Hono {

@@ -8,15 +8,18 @@ const Statuses = z.object({
   operating_status: OperatingStatus.nullable().describe('What the object does; null for an amphora.'),
 });
 
+/** Kinds of objects that have statuses. */
+export const resourceNames = [
+  ...(['loadbalancer', 'listener', 'pool', 'member', 'healthmonitor'] as const),
+  ...(['l7policy', 'l7rule', 'amphora'] as const),
+];
+
 /** One change of status, as subscribers get it. Fields may be added; none is removed or changes its meaning. */
 export const StatusEvent = z
   .object({
     sequence: z.int().positive().describe('Grows with each event of an object, not without gaps.'),
     time: z.iso.datetime().describe("When the change was made, by the database's clock."),
-    resource: z.enum([
-      ...(['loadbalancer', 'listener', 'pool', 'member', 'healthmonitor'] as const),
-      ...(['l7policy', 'l7rule', 'amphora'] as const),
-    ]),
+    resource: z.enum(resourceNames),
     id: z.uuid().describe('The object.'),
     project_id: z.string().describe('Its project; that of an amphora is the one of its load balancer.'),
     loadbalancer_id: z.uuid().describe('The load balancer that it belongs to, or is.'),
@@ -32,6 +35,30 @@ export const StatusEvent = z
   })
   .meta({ title: 'Amphorae status event' });
 export type StatusEvent = z.infer<typeof StatusEvent>;
+
+/** Which events somebody wants; what is left out does not matter. */
+export interface EventFilter {
+  projectId?: string | undefined;
+  resources?: readonly string[] | undefined;
+  id?: string | undefined;
+  loadBalancerId?: string | undefined;
+}
+
+export function matches(event: StatusEvent, filter: EventFilter): boolean {
+  const { projectId, resources, id, loadBalancerId } = filter;
+  return (
+    (projectId === undefined || event.project_id === projectId) &&
+    (resources === undefined || resources.includes(event.resource)) &&
+    (id === undefined || event.id === id) &&
+    (loadBalancerId === undefined || event.loadbalancer_id === loadBalancerId)
+  );
+}
+
+/** A subject with all events that match, and perhaps others: a subject says neither all of an event nor alternatives. */
+export function subjectFor({ projectId, resources, id }: EventFilter): string {
+  const resource = resources?.length === 1 ? resources[0] : '*';
+  return `amphorae.status.${resource}.${projectId === undefined ? '*' : token(projectId)}.${id ?? '*'}`;
+}
 
 /** Where all events are. */
 export const ALL_SUBJECTS = 'amphorae.status.>';

@@ -44,7 +44,10 @@ const layers: Record<string, Layer> = {
     typesOf: ['src/machines', 'src/config.ts'],
   },
   'src/http': {
-    layers: ['src/store', 'src/actors', 'src/model', 'src/amphora-api', 'src/secrets', 'src/visualizer'],
+    layers: [
+      ...['src/store', 'src/actors', 'src/model', 'src/amphora-api', 'src/secrets'],
+      ...['src/status', 'src/visualizer'],
+    ],
     typesOf: ['src/providers', 'src/machines', 'src/keystone', 'src/config.ts'],
   },
   'src/keystone': { layers: ['src/model'], packages: ['node:timers/promises', 'undici', 'zod'] },

@@ -13,6 +13,7 @@ import { serveApi } from '../../http/server.ts';
 import { machinesWith } from '../../machines/registry.ts';
 import type { Pace } from '../../providers/provider.ts';
 import { CommitSignal } from '../../status/commit-signal.ts';
+import { StatusFeed } from '../../status/feed.ts';
 import { StatusPublisher } from '../../status/publisher.ts';
 import { StatusStream } from '../../status/stream.ts';
 import { openDatabase } from '../../store/database.ts';
@@ -116,7 +117,12 @@ export async function createController(
       checkAccess(config);
       const { access, close: closeAccess } = await openAccess(config, log);
       closers.push(closeAccess);
+      const statusFeed = new StatusFeed(nats, log);
+      closers.push(async () => statusFeed.close());
+      const ending = new AbortController();
       const api = createApi({
+        statusFeed,
+        ending: ending.signal,
         db: database.db,
         mailbox,
         network: provider.network,
@@ -134,6 +140,7 @@ export async function createController(
         requestMs: config.api_request_seconds * 1000,
       });
       closers.push(() => server.close());
+      closers.push(async () => ending.abort());
       url = server.url;
     }
     return { url, close };

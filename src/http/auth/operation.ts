@@ -73,11 +73,18 @@ const collectionVerbs: Record<string, string[]> = {
   PUT: ['post', 'put'],
 };
 
+/** Actions of the policy for status events: those of the caller's project, and all. */
+export const EVENT_ACTIONS = {
+  own: 'amphorae_api:event:get_all',
+  global: 'amphorae_api:event:get_all-global',
+};
+
 /** Routes of no registered object, by the beginning of their path. */
-const others: [prefix: string, action: string][] = [
-  ['/amphorae/networks', 'amphorae_api:network'],
-  ['/amphorae/actors', 'amphorae_api:actor'],
-  ['/amphorae/failovers', 'amphorae_api:actor'],
+const others: [prefix: string, action: string, target: OperationTarget][] = [
+  ['/amphorae/networks', 'amphorae_api:network', { kind: 'caller' }],
+  ['/amphorae/actors', 'amphorae_api:actor', { kind: 'caller' }],
+  ['/amphorae/failovers', 'amphorae_api:actor', { kind: 'caller' }],
+  ['/events', EVENT_ACTIONS.own, { kind: 'list', global: EVENT_ACTIONS.global }],
 ];
 
 /**
@@ -91,7 +98,8 @@ export function operationOf(method: string, route: string): Operation {
   const common = { method, path };
   const other = others.find(([prefix]) => path.startsWith(prefix));
   if (other !== undefined) {
-    return { ...common, actions: [other[1]], target: { kind: 'caller' }, resource: undefined };
+    const [, action, target] = other;
+    return { ...common, actions: [action], target, resource: undefined };
   }
   const provider = providerAction(method, path);
   if (provider !== undefined) {

@@ -121,4 +121,6 @@ export const actionRules: Record<string, string> = {
   ),
   'amphorae_api:network': admin,
   'amphorae_api:actor': admin,
+  'amphorae_api:event:get_all': read,
+  'amphorae_api:event:get_all-global': 'rule:load-balancer:read-global',
 };

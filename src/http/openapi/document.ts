@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { StatusEvent } from '../../status/event.ts';
 import type { Operation } from '../auth/operation.ts';
 import type { ResourceDescription } from '../resources.ts';
 import { MemberBatch } from '../schemas/member.ts';
+import { EventQuery } from '../v2/events.ts';
 import { answers, answersToPost, Fault, Links, specialAnswers } from './answers.ts';
 
 type Json = Record<string, unknown>;
@@ -14,8 +16,10 @@ const FAULTS = {
   404: 'There is no such object',
   406: 'Only JSON is answered',
   409: 'Something else is going on, or the name, address or port is taken',
+  410: 'The events that were asked for are not kept any more',
   413: 'The body is too large',
   415: 'The body is not JSON',
+  429: 'The project has too many streams of events',
   501: 'Octavia knows it, this provider does not',
   503: 'The database or the identity service cannot be reached, or the request took too long',
 } as const;
@@ -62,6 +66,11 @@ export function openApiDocument(operations: readonly Operation[]): Json {
   };
 }
 
+/** What only a stream of events is refused with. */
+const STREAM_FAULTS = ['410', '429'];
+
+const isStream = ({ path }: Operation) => path === '/events';
+
 function describe(operation: Operation, schemas: Json): Json {
   const { method, path, actions, resource } = operation;
   const verb = actions[0]?.split(':').at(-1) ?? '';
@@ -80,7 +89,9 @@ function describe(operation: Operation, schemas: Json): Json {
     responses: {
       ...successOf(operation, schemas),
       ...Object.fromEntries(
-        Object.keys(FAULTS).map((status) => [status, { $ref: `#/components/responses/${status}` }]),
+        Object.keys(FAULTS)
+          .filter((status) => isStream(operation) || !STREAM_FAULTS.includes(status))
+          .map((status) => [status, { $ref: `#/components/responses/${status}` }]),
       ),
     },
   };
@@ -102,6 +113,7 @@ function wrap(root: string, schema: z.ZodType | undefined): z.ZodType | undefine
 
 function successOf(operation: Operation, schemas: Json): Json {
   const { method, path, resource } = operation;
+  if (isStream(operation)) return { 200: eventStream(schemas) };
   const below = path.slice(resource?.path.length ?? 0);
   if (method === 'DELETE')
     return { [resource?.policy === 'quota' ? 202 : 204]: { description: 'Done, or begun' } };
@@ -123,6 +135,16 @@ function successOf(operation: Operation, schemas: Json): Json {
   }
   const status = resource.policy === 'quota' && method === 'PUT' ? 202 : 200;
   return { [status]: { description: 'The object', ...json(rooted(resource.root, one, schemas)) } };
+}
+
+function eventStream(schemas: Json): Json {
+  schemas.StatusEvent = schemaOf(StatusEvent, 'input');
+  return {
+    description:
+      'Server-sent events. `status` has a StatusEvent as its data; `ready` comes first; `outage` and `resumed` say that ' +
+      'events are late; `gone` comes last, when some are lost.',
+    content: { 'text/event-stream': { schema: { type: 'string' }, 'x-event-data': ref('StatusEvent') } },
+  };
 }
 
 function specialOf({ path, resource }: Operation): z.ZodObject | undefined {
@@ -172,7 +194,21 @@ const query = (name: string, schema: Json, description: string): Json => ({
 });
 const repeated = { type: 'array', items: { type: 'string' } };
 
-function queryParameters({ method, path, resource }: Operation): Json[] {
+function queryParameters(operation: Operation): Json[] {
+  const { method, path, resource } = operation;
+  if (isStream(operation)) {
+    return [
+      ...Object.entries(EventQuery.shape).map(([name, schema]) =>
+        query(name, schemaOf(schema, 'input'), schema.description ?? ''),
+      ),
+      {
+        name: 'Last-Event-ID',
+        in: 'header',
+        schema: { type: 'integer' },
+        description: 'Go on after this event; without it, from now on',
+      },
+    ];
+  }
   if (method === 'DELETE' && resource?.policy === 'loadbalancer') {
     return [query('cascade', { type: 'boolean' }, 'With all that hangs below')];
   }
@@ -208,7 +244,7 @@ const FILTERS: Record<string, Json> = {
 };
 
 function tagOf({ path, resource }: Operation): string {
-  return resource?.title ?? pascal(path.split('/')[2] ?? '');
+  return resource?.title ?? pascal(path.split('/')[2] ?? path);
 }
 
 const ref = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
