@@ -51,13 +51,20 @@ export async function findStatus(
 /** Rows in one statement: it may have 65,535 parameters, and no table has more than 60 columns. */
 const CHUNK = 1000;
 
-/** Write any number of rows; resolves with what `write` made of them. */
+/**
+ * Write any number of rows, each a microsecond younger than the one before: rows of a transaction are of the same age, and
+ * lists would lose the order in which they were sent. Resolves with what `write` made of them.
+ */
 export async function inChunks<Row, Stored>(
   rows: Row[],
-  write: (chunk: Row[]) => Promise<Stored[]>,
+  write: (chunk: (Row & { created_at: RawBuilder<Date> })[]) => Promise<Stored[]>,
 ): Promise<Stored[]> {
+  const aged = rows.map((row, index) => ({
+    ...row,
+    created_at: sql<Date>`now() + ${sql.lit(`${index} us`)}::interval`,
+  }));
   const stored: Stored[] = [];
-  for (let start = 0; start < rows.length; start += CHUNK)
-    stored.push(...(await write(rows.slice(start, start + CHUNK))));
+  for (let start = 0; start < aged.length; start += CHUNK)
+    stored.push(...(await write(aged.slice(start, start + CHUNK))));
   return stored;
 }

@@ -69,6 +69,56 @@ test('a whole tree is created by one request', async () => {
   assert.equal(tree.three?.pools, []);
 });
 
+test('lists and references keep the order of a tree, and of a batch of members', async () => {
+  const numbers = Array.from({ length: 8 }, (_, index) => index);
+  const ports = numbers.map((index) => 8000 + ((index * 5) % 8));
+  const sent = ports.map((port) => String(port));
+  const pool = { protocol: 'HTTP', lb_algorithm: 'ROUND_ROBIN' };
+  const members = ports.map((protocol_port) => ({
+    address: '10.0.0.1',
+    protocol_port,
+    name: `${protocol_port}`,
+  }));
+  const rules = sent.map((value) => ({ type: 'PATH', compare_type: 'EQUAL_TO', value }));
+  const created = await api.expect(201, 'POST', PATH, {
+    loadbalancer: {
+      ...vip(),
+      listeners: ports.map((port) => ({
+        name: String(port),
+        protocol: 'HTTP',
+        protocol_port: port,
+        l7policies: [{ action: 'REJECT', rules }],
+      })),
+      pools: sent.map((name) => ({ ...pool, name, members: name === sent[0] ? members : [] })),
+    },
+  });
+  await api.settle();
+  const names = (objects: { name: string }[]) => objects.map(({ name }) => name);
+  const idsOf = (objects: { id: string }[]) => objects.map(({ id }) => ({ id }));
+  assert.equal([names(created.listeners), names(created.pools)], [sent, sent]);
+  const [first] = created.pools;
+  assert.equal(names(first.members), sent);
+  const path = `/v2/lbaas/pools/${first.id}/members`;
+  for (const each of ['/v2/lbaas/listeners', '/v2/lbaas/pools'])
+    assert.equal(names(await api.show(`${each}?loadbalancer_id=${created.id}`)), sent);
+  assert.equal(names(await api.show(path)), sent);
+  const [{ l7policies }] = created.listeners;
+  const ruleValues = (await api.show(`/v2/lbaas/l7policies/${l7policies[0].id}/rules`)) as {
+    value: string;
+  }[];
+  assert.equal(
+    ruleValues.map(({ value }) => value),
+    sent,
+  );
+  const shown = await api.show(`${PATH}/${created.id}`);
+  assert.equal([shown.listeners, shown.pools], [idsOf(created.listeners), idsOf(created.pools)]);
+
+  const batch = members.toReversed().map((member) => ({ ...member, address: '10.0.0.2' }));
+  await api.expect(202, 'PUT', path, { members: batch });
+  await api.settle();
+  assert.equal(names(await api.show(path)), sent.toReversed());
+});
+
 test('a wrong tree is refused as a whole', async () => {
   const pool = { name: 'p', protocol: 'HTTP', lb_algorithm: 'ROUND_ROBIN' };
   const listener = { protocol: 'HTTP', protocol_port: 80 };

@@ -177,7 +177,7 @@ export function growthOf(tree: Tree): Growth {
   };
 }
 
-/** Resolves with the rows that only their own columns describe, as they are stored now, in the order of lists. */
+/** Resolves with the rows that only their own columns describe, as they are stored now. */
 export async function insertTree(transaction: Queryable, tree: Tree): Promise<StoredLeaves> {
   await insertPools(transaction, tree.pools);
   const healthMonitors = await insertHealthMonitors(transaction, tree.healthMonitors);
@@ -185,10 +185,5 @@ export async function insertTree(transaction: Queryable, tree: Tree): Promise<St
   await insertListeners(transaction, tree.listeners);
   await insertL7Policies(transaction, tree.l7policies);
   const l7rules = await insertL7Rules(transaction, tree.l7rules);
-  return { healthMonitors, members: members.sort(byId), l7rules: l7rules.sort(byId) };
-}
-
-/** Rows of one transaction are of the same age. */
-function byId(a: { id: string }, b: { id: string }): number {
-  return a.id < b.id ? -1 : 1;
+  return { healthMonitors, members, l7rules };
 }
