@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -53,12 +53,15 @@ test.before.each(async () => {
 });
 
 test('the life of a load balancer is on the stream, soon after each commit', () =>
-  withController({ sweep_seconds: 30 }, async (api) => {
-    const subscriber = run('../../docs/examples/status-subscriber.ts', broker.url);
-    const lines: string[] = [];
-    createInterface({ input: subscriber.stdout as NodeJS.ReadableStream }).on('line', (line) =>
-      lines.push(line),
-    );
+  withController({ sweep_seconds: 30 }, async (api, url) => {
+    const node = process.execPath;
+    const examples = [
+      startExample(node, 'status-subscriber.ts', broker.url),
+      startExample(node, 'follow-events.ts', url),
+      startExample('python3', 'follow-events.py', url),
+    ];
+    for (const { lines } of examples.slice(1))
+      await waitFor('the example to follow', 10, () => lines.includes('ready') || undefined);
     const { loadbalancer } = await api.call<{ loadbalancer: { id: string } }>('POST', collection, {
       loadbalancer: {
         vip_subnet_id: randomUUID(),
@@ -88,11 +91,43 @@ test('the life of a load balancer is on the stream, soon after each commit', () 
     ]);
     assert.ok(events.every((event) => event.loadbalancer_id === id && event.project_id === 'a.b > *'));
 
-    await waitFor('the example to print all of it', 10, () => lines.length === events.length || undefined);
-    assert.match(lines.join('\n'), new RegExp(`loadbalancer ${id}: PENDING_CREATE -> ACTIVE`));
-    subscriber.kill('SIGTERM');
-    await once(subscriber, 'exit');
+    for (const { child, lines } of examples) {
+      const printed = () => lines.filter((line) => line !== 'ready');
+      await waitFor(
+        'the example to print all of it',
+        10,
+        () => printed().length === events.length || undefined,
+      );
+      assert.match(lines.join('\n'), new RegExp(`loadbalancer ${id}: PENDING_CREATE -> ACTIVE`));
+      child.kill('SIGTERM');
+      await once(child, 'exit');
+    }
   }));
+
+test('the subjects that are documented for the command line select what is said of them', async () => {
+  const document = readFileSync(resolve(import.meta.dirname, '../../docs/status-events.md'), 'utf8');
+  const subjects = [...document.matchAll(/^nats subscribe .*?'(.+?)'/gm)].map(([, subject = '']) => subject);
+  assert.is(subjects.length, 3);
+  const heard = subjects.map((subject) => {
+    const events: string[] = [];
+    nats.subscribe(subject, { max: 3, callback: (_, message) => events.push(message.subject) });
+    return events;
+  });
+  const stream = new StatusStream(nats, limits);
+  const of = (project_id: string, resource: StatusEvent['resource'], sequence: number) => ({
+    ...makeEvent(sequence),
+    ...{ project_id, resource },
+  });
+  const events = [of('default', 'pool', 1), of('p', 'loadbalancer', 2), of('default', 'loadbalancer', 3)];
+  await stream.append(events, true);
+  await nats.flush();
+  const [pool, another, balancer] = events.map(subjectOf);
+  assert.equal(heard, [
+    [another, balancer],
+    [pool, balancer],
+    [pool, another, balancer],
+  ]);
+});
 
 test('changes made while NATS is away are published when it is back, in order', async () => {
   const publisher = new StatusPublisher(
@@ -119,7 +154,7 @@ test('publishers die at any moment: each event is on the stream once, and in ord
   const ids = await insert(20);
   let changes = ids.length;
   const names = ['one', 'two', 'three'];
-  const start = (name: string) => run('../support/status-publisher.ts', name, postgres.url, broker.url);
+  const start = (name: string) => run('../support/status-publisher.ts', [name, postgres.url, broker.url]);
   const processes = new Map(names.map((name) => [name, start(name)]));
   await drained();
   for (let death = 0; death < 6; death += 1) {
@@ -171,7 +206,10 @@ test('the stream has the limits of the settings, and keeps what an operator chan
 const collection = '/v2.0/lbaas/loadbalancers';
 
 /** A whole process of the control plane, inside this one. */
-async function withController(settings: Partial<Config>, work: (api: RestClient) => Promise<void>) {
+async function withController(
+  settings: Partial<Config>,
+  work: (api: RestClient, url: string) => Promise<void>,
+) {
   const directory = mkdtempSync(join(tmpdir(), 'amphorae-test-'));
   const config: Config = {
     ...loadConfig({}, {}),
@@ -181,14 +219,22 @@ async function withController(settings: Partial<Config>, work: (api: RestClient)
   };
   try {
     const controller = await createController(config, log);
-    await work(new RestClient(controller.url ?? '')).finally(() => controller.close());
+    const url = controller.url ?? '';
+    await work(new RestClient(url), url).finally(() => controller.close());
   } finally {
     rmSync(directory, { recursive: true });
   }
 }
 
-function run(file: string, ...args: string[]): ChildProcess {
-  const child = spawn(process.execPath, [resolve(import.meta.dirname, file), ...args], {
+function startExample(program: string, file: string, ...args: string[]) {
+  const child = run(`../../docs/examples/${file}`, args, program);
+  const lines: string[] = [];
+  createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => lines.push(line));
+  return { child, lines };
+}
+
+function run(file: string, args: string[], program = process.execPath): ChildProcess {
+  const child = spawn(program, [resolve(import.meta.dirname, file), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   children.add(child);
