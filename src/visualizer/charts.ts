@@ -37,6 +37,10 @@ export class Charts {
     return machineVersions[kind];
   }
 
+  machine(kind: ActorKind): AnyStateMachine {
+    return this.#machines[kind];
+  }
+
   /** SVG text of a machine for a page that links `chart.css`, with what is marked in it. */
   async picture(kind: ActorKind, highlight: Highlight = {}): Promise<string> {
     return svgOf(await this.#layout(kind), titleOf(kind), highlight);

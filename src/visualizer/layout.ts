@@ -53,12 +53,7 @@ const options: LayoutOptions = {
 /** Find a place for everything. Takes its time in a thread of its own; the same drawing gets the same layout. */
 export async function layOut(drawing: Drawing): Promise<Layout> {
   const worker = new Worker(new URL('./layout-worker.ts', import.meta.url), {
-    workerData: {
-      id: 'all',
-      layoutOptions: options,
-      children: [nodeOf(drawing.root)],
-      edges: drawing.arrows.map(edgeOf),
-    },
+    workerData: graphOf(drawing),
   });
   const [placed]: ElkNode[] = await once(worker, 'message', {
     signal: AbortSignal.timeout(DEADLINE_MS),
@@ -71,6 +66,11 @@ export async function layOut(drawing: Drawing): Promise<Layout> {
     areas: new Map(nodesOf(placed).map((node) => [node.id, areaOf(node)])),
     routes: new Map(placed.edges?.map((edge) => [edge.id, routeOf(edge)])),
   };
+}
+
+/** The drawing as elkjs takes it. */
+export function graphOf({ root, arrows }: Drawing): ElkNode {
+  return { id: 'all', layoutOptions: options, children: [nodeOf(root)], edges: arrows.map(edgeOf) };
 }
 
 /** What a line in a box or on an arrow says: the second part is less important. */

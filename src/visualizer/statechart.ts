@@ -1,5 +1,5 @@
 import type { AnyStateMachine, AnyStateNode, AnyTransitionDefinition } from 'xstate';
-import { guardInWords, timeInWords } from './words.ts';
+import { eventInWords, guardInWords, timeInWords } from './words.ts';
 
 /** A machine as it is drawn: states in states, and what leads from one to another, in words. */
 export interface Statechart {
@@ -35,9 +35,6 @@ export interface ChartTransition {
   label: string;
   condition: string;
 }
-
-const results = /^xstate\.(done|error)\.actor\.(.+)$/;
-const timer = /^xstate\.after\.([^.]+)\./;
 
 /** Read a machine. Pure. */
 export function statechartOf(machine: AnyStateMachine): Statechart {
@@ -110,11 +107,9 @@ function causeOf(
     return { event, cause: 'none', label, condition: '' };
   }
   const condition = words === '' ? '' : `if ${words}`;
-  const [, result, effect] = results.exec(event) ?? [];
-  if (result === 'done') return { event, cause: 'done', label: `${effect} done`, condition };
-  if (result === 'error') return { event, cause: 'failed', label: `${effect} failed`, condition };
-  const [, delay] = timer.exec(event) ?? [];
-  if (delay === undefined) return { event, cause: 'message', label: event, condition };
-  const ms = machine.implementations.delays[delay] ?? Number(delay);
-  return { event, cause: 'time', label: `after ${timeInWords(Number(ms))}`, condition };
+  const { cause, name } = eventInWords(event);
+  if (cause === 'message') return { event, cause, label: name, condition };
+  if (cause !== 'time') return { event, cause, label: `${name} ${cause}`, condition };
+  const ms = machine.implementations.delays[name] ?? Number(name);
+  return { event, cause, label: `after ${timeInWords(Number(ms))}`, condition };
 }

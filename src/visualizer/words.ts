@@ -32,3 +32,15 @@ export function guardInWords(guard: unknown): string {
   const words = guards.map(guardInWords);
   return name === 'not' ? `not ${words.join()}` : words.join(` ${name} `);
 }
+
+const results = /^xstate\.(done|error)\.actor\.(.+)$/;
+const timer = /^xstate\.after\.([^.]+)\./;
+
+/** An event as it is recorded: what it is for a person, and of what. */
+export function eventInWords(type: string): { cause: 'message' | 'done' | 'failed' | 'time'; name: string } {
+  const [, result, effect] = results.exec(type) ?? [];
+  if (effect !== undefined) return { cause: result === 'done' ? 'done' : 'failed', name: effect };
+  const [, delay] = timer.exec(type) ?? [];
+  if (delay !== undefined) return { cause: 'time', name: delay };
+  return { cause: 'message', name: type };
+}

@@ -4,6 +4,7 @@ import { Charts } from '../../visualizer/charts.ts';
 import type { Api } from '../api.ts';
 import { Fault, toFault } from '../fault.ts';
 import { assetRoutes } from './assets.ts';
+import { historyRoutes } from './history.ts';
 import { machineRoutes } from './machines.ts';
 import { answerPage } from './page.ts';
 
@@ -19,7 +20,10 @@ export function debugRoutes(api: Api): Hono {
     const main = html`<p class="banner" data-tone="bad" role="alert">${fault.message}</p><p><a href="/debug/">All actors</a></p>`;
     return answerPage(context, { title, section: 'actors', main }, fault.status);
   });
-  routes.route('/assets', assetRoutes()).route('/machines', machineRoutes(charts));
+  routes
+    .route('/assets', assetRoutes())
+    .route('/machines', machineRoutes(charts))
+    .route('/actors', historyRoutes(api, charts));
   routes.get('/*', ({ req }) => {
     throw new Fault(404, `There is nothing at ${req.path}.`);
   });
