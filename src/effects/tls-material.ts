@@ -17,7 +17,7 @@ export interface TlsMaterial {
  * that need it, and no other (contract F5).
  */
 export async function readTlsMaterial(graph: LoadBalancerGraph, secrets: SecretStore): Promise<TlsMaterial> {
-  const read = readOnce(secrets);
+  const read = readOnce(secrets, `lbaas://loadbalancers/${graph.id}`);
   const material: TlsMaterial = { files: new TlsFiles(), unreadable: new Map() };
   const readAll = async (listener: ListenerNode) => {
     const references = tlsReferences(graph, listener);
@@ -34,22 +34,22 @@ export async function readTlsMaterial(graph: LoadBalancerGraph, secrets: SecretS
   return material;
 }
 
-function readOnce(secrets: SecretStore): (reference: TlsReference) => Promise<string> {
+function readOnce(secrets: SecretStore, user: string): (reference: TlsReference) => Promise<string> {
   const contents = new Map<string, Promise<string>>();
   return (reference) => {
     const key = JSON.stringify(reference);
-    const content = contents.get(key) ?? readSecret(secrets, reference);
+    const content = contents.get(key) ?? readSecret(secrets, reference, user);
     contents.set(key, content);
     return content;
   };
 }
 
 /** The text of the file that haproxy is to read. */
-async function readSecret(secrets: SecretStore, reference: TlsReference): Promise<string> {
+async function readSecret(secrets: SecretStore, reference: TlsReference, user: string): Promise<string> {
   const { ref } = reference;
   switch (reference.purpose) {
     case 'certificate': {
-      const { certificate, privateKey, intermediates } = await secrets.certificate(ref);
+      const { certificate, privateKey, intermediates } = await secrets.certificate(ref, user);
       return [certificate, privateKey, ...intermediates].join('');
     }
     case 'authorities': {

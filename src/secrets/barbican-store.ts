@@ -43,10 +43,10 @@ export class BarbicanStore implements SecretStore {
     return REFERENCE.test(ref);
   }
 
-  certificate(ref: string): Promise<CertificateSecret> {
+  certificate(ref: string, user?: string): Promise<CertificateSecret> {
     return aboutSecret(ref, async () => {
       const { kind, id } = parse(ref);
-      if (kind === 'containers') return parseCertificateBundle(await this.#container(id));
+      if (kind === 'containers') return parseCertificateBundle(await this.#container(id, user));
       const content = await this.#payload(id);
       const pem = looksLikePkcs12(content)
         ? await pkcs12ToPem(content, this.#env)
@@ -80,8 +80,8 @@ export class BarbicanStore implements SecretStore {
     }
   }
 
-  async #container(id: string): Promise<string> {
-    const container = await this.#barbican.send(call(), read('containers', id), Container).catch(unreadable);
+  async #container(id: string, user: string | undefined): Promise<string> {
+    const container = await this.#readContainer(id, user).catch(unreadable);
     const part = async (name: string) => {
       const ref = container.secret_refs.find((each) => each.name === name)?.secret_ref;
       return ref === undefined ? '' : (await this.#payload(parse(ref).id)).toString('latin1');
@@ -93,6 +93,19 @@ export class BarbicanStore implements SecretStore {
       part('private_key_passphrase'),
     ]);
     return `${certificate}\n${passphrase ? decrypted(key, passphrase) : key}\n${intermediates}`;
+  }
+
+  /** Registering a consumer answers with the container, and changes nothing when it is there already. */
+  async #readContainer(id: string, user: string | undefined): Promise<z.output<typeof Container>> {
+    if (user === undefined) return this.#barbican.send(call(), read('containers', id), Container);
+    const path = `/containers/${segment(id)}/consumers`;
+    const body = { name: 'Octavia', URL: user };
+    const order = { method: 'POST', path, body, purpose: `register with container ${id}` } as const;
+    return this.#barbican.send(call(), order, Container).catch((error) => {
+      // Whoever may read it need not be allowed to be listed.
+      if (error instanceof TerminalError) return this.#readContainer(id, undefined);
+      throw error;
+    });
   }
 
   async #payload(id: string): Promise<Buffer> {

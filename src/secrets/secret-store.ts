@@ -16,8 +16,11 @@ export interface CertificateSecret {
  * TransientError `secret_store_unavailable`.
  */
 export interface SecretStore {
-  /** A certificate with its key: PKCS#12 without passphrase, or a PEM bundle. The key belongs to the certificate. */
-  certificate(ref: string): Promise<CertificateSecret>;
+  /**
+   * A certificate with its key: PKCS#12 without passphrase, or a PEM bundle. The key belongs to the certificate.
+   * @param user who will use it, as a URL: its owner sees that where the store keeps such a list
+   */
+  certificate(ref: string, user?: string): Promise<CertificateSecret>;
   /** The PEM text of certificate authorities or of a revocation list; `authorities` and `revocationList` check it. */
   pem(ref: string): Promise<string>;
   /**

@@ -13,8 +13,8 @@ export class Stores implements SecretStore {
     this.#barbican = barbican;
   }
 
-  async certificate(ref: string): Promise<CertificateSecret> {
-    return this.#storeOf(ref).certificate(ref);
+  async certificate(ref: string, user?: string): Promise<CertificateSecret> {
+    return this.#storeOf(ref).certificate(ref, user);
   }
 
   async pem(ref: string): Promise<string> {

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { request } from 'undici';
+import { Agent, request } from 'undici';
 import { z } from 'zod';
 import type { ServiceAccount } from '../../src/keystone/account.ts';
 import { endpointOf, type Facing } from '../../src/keystone/catalog.ts';
 import type { Service } from '../../src/keystone/service.ts';
-import type { KeystoneSession } from '../../src/keystone/session.ts';
+import { KeystoneSession } from '../../src/keystone/session.ts';
 import { SERVER_TAG } from '../../src/providers/openstack/nova.ts';
 import type { OpenstackOptions } from '../../src/providers/openstack/provider.ts';
 import { openServices } from '../../src/providers/openstack/services.ts';
@@ -63,12 +63,15 @@ const Group = z.object({
 });
 const call = () => ({ signal: AbortSignal.timeout(60_000) });
 
+type ServiceName = 'neutron' | 'nova' | 'glance' | 'placement';
+
 /** What an operator prepares: networks, an image, a compute flavor. All of it is removed again. */
 export class Operator {
   readonly name = `test-${randomUUID().slice(0, 8)}`;
   readonly neutron: Service;
   readonly nova: Service;
   readonly glance: Service;
+  readonly placement: Service;
   readonly #session: KeystoneSession;
   readonly #closeServices: () => Promise<void>;
   readonly #undo: (() => Promise<unknown>)[] = [];
@@ -78,20 +81,25 @@ export class Operator {
     this.neutron = services.neutron;
     this.nova = services.nova;
     this.glance = services.glance;
+    this.placement = services.placement;
     this.#session = services.session;
     this.#closeServices = services.close;
   }
 
-  /** A shared VLAN network with one IPv4 subnet. */
+  /** A VLAN network with one IPv4 subnet, for everybody unless it is not shared. */
   async network(options: {
     physicalNetwork: string;
     cidr: string;
+    shared?: boolean;
+    projectId?: string;
   }): Promise<{ networkId: string; subnetId: string }> {
-    const { physicalNetwork, cidr } = options;
+    const { physicalNetwork, cidr, shared = true, projectId } = options;
+    const owner = projectId ? { project_id: projectId } : {};
     const { network } = await this.#make('neutron', '/networks', z.object({ network: Id }), {
       network: {
         name: `${this.name}-${cidr}`,
-        shared: true,
+        shared,
+        ...owner,
         'provider:network_type': physicalNetwork.startsWith('physnet') ? 'vlan' : 'flat',
         'provider:physical_network': physicalNetwork,
       },
@@ -103,7 +111,7 @@ export class Operator {
       await this.#remove('neutron', `/networks/${network.id}`);
     });
     const { subnet } = await this.#make('neutron', '/subnets', z.object({ subnet: Id }), {
-      subnet: { network_id: network.id, ip_version: 4, cidr, enable_dhcp: false },
+      subnet: { network_id: network.id, ip_version: 4, cidr, enable_dhcp: false, ...owner },
     });
     return { networkId: network.id, subnetId: subnet.id };
   }
@@ -154,6 +162,39 @@ export class Operator {
       });
     }
     return flavor.id;
+  }
+
+  /** A resource provider with so many of a resource; gone when the answer is called. */
+  async inventory(resourceClass: string, total: number): Promise<() => Promise<unknown>> {
+    const Made = z.object({ uuid: z.string() });
+    const { uuid } = await this.#make('placement', '/resource_providers', Made, { name: this.name });
+    const path = `/resource_providers/${uuid}`;
+    await this.placement.send(
+      call(),
+      {
+        method: 'PUT',
+        path: `${path}/inventories`,
+        body: { resource_provider_generation: 0, inventories: { [resourceClass]: { total } } },
+        purpose: `give ${total} ${resourceClass}`,
+      },
+      z.unknown(),
+    );
+    return () => this.#remove('placement', path);
+  }
+
+  /** Let the control plane have no more servers, or ports; the answer gives it as many as it likes again. */
+  async exhaustQuota(of: 'servers' | 'ports'): Promise<() => Promise<unknown>> {
+    const project = await this.#serviceProject();
+    const [service, path, root, key] =
+      of === 'servers'
+        ? (['nova', `/os-quota-sets/${project}`, 'quota_set', 'instances'] as const)
+        : (['neutron', `/quotas/${project}`, 'quota', 'port'] as const);
+    const limit = (value: number) => {
+      const body = { [root]: { [key]: value } };
+      return this[service].send(call(), { method: 'PUT', path, body, purpose: `limit ${of}` }, z.unknown());
+    };
+    await limit(0);
+    return () => limit(-1);
   }
 
   /** What a provider needs to make amphorae of what was prepared here. */
@@ -258,12 +299,22 @@ export class Operator {
     return z.array(item).parse(answer[root]);
   }
 
-  #make<T extends z.ZodType>(service: 'neutron' | 'nova' | 'glance', path: string, schema: T, body: object) {
+  #make<T extends z.ZodType>(service: ServiceName, path: string, schema: T, body: object) {
     return this[service].send(call(), { method: 'POST', path, body, purpose: `prepare ${path}` }, schema);
   }
 
-  #remove(service: 'neutron' | 'nova' | 'glance', path: string) {
+  #remove(service: ServiceName, path: string) {
     return this[service].find(call(), { method: 'DELETE', path, purpose: `remove ${path}` }, z.unknown());
+  }
+
+  async #serviceProject(): Promise<string> {
+    const dispatcher = new Agent();
+    try {
+      const { projectId } = await new KeystoneSession(octavia, dispatcher).token();
+      return projectId as string;
+    } finally {
+      await dispatcher.close();
+    }
   }
 
   async #removeServers(): Promise<void> {

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { RestClient } from '../../src/cli/rest-client.ts';
 import { createController } from '../../src/cli/serve/controller.ts';
-import { openstackOptions } from '../../src/cli/serve/provider.ts';
+import { openProvider } from '../../src/cli/serve/provider.ts';
 import { waitFor } from '../../src/cli/up/wait.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import type { ServiceCall } from '../../src/keystone/service.ts';
 import { NoopAgent } from '../../src/providers/noop/agent.ts';
-import { createOpenstackProvider } from '../../src/providers/openstack/provider.ts';
+import { openDatabase } from '../../src/store/database.ts';
 import { startTestNats } from '../support/nats.ts';
 import { startTestPostgres } from '../support/postgres.ts';
 import type { LoadBalancer } from '../support/system.ts';
@@ -26,6 +26,10 @@ export interface ControlPlane {
   /** Create a load balancer and wait until it is ACTIVE or ERROR. */
   create(attributes: object): Promise<LoadBalancer>;
   settled(id: string): Promise<LoadBalancer>;
+  /** When that was, as `performance.now()` has it. */
+  settledAt(id: string): Promise<number>;
+  /** Resolves when the first housekeeping has made its calls, which are for no load balancer; there is none for long then. */
+  housekept(): Promise<void>;
   /** Delete it with all that it has, and wait until it is gone. */
   remove(id: string): Promise<void>;
   /** A flavor of load balancers with this data. */
@@ -57,15 +61,12 @@ export async function startControlPlane(settings: Partial<Config>): Promise<Cont
     os_project_name: 'service',
     ...settings,
   };
-  const controller = await createController(config, pino({ level: 'error' }), async ({ log }) => ({
-    provider: createOpenstackProvider({
+  const controller = await createController(config, pino({ level: 'error' }), (parts) =>
+    openProvider(parts, {
       agent: new NoopAgent(),
-      options: {
-        ...openstackOptions(config, log),
-        onCall: (call) => calls.push({ ...call, endedAt: performance.now() }),
-      },
+      onCall: (call) => calls.push({ ...call, endedAt: performance.now() }),
     }),
-  }));
+  );
   const client = new RestClient(controller.url as string);
   const path = (id: string) => `/v2.0/lbaas/loadbalancers/${id}`;
   const settled = (id: string) => {
@@ -75,14 +76,26 @@ export async function startControlPlane(settings: Partial<Config>): Promise<Cont
       return last.provisioning_status.startsWith('PENDING') ? undefined : last;
     });
   };
+  const database = openDatabase(postgres.url, { maxConnections: 1, applicationName: 'test' });
+  const called = async (wanted: (call: ServiceCall) => boolean, since: number) => {
+    await waitFor('a call', SETTLED_SECONDS, async () => calls.slice(since).some(wanted) || undefined);
+  };
   return {
     url: client.url,
     api: (method, url, body) => client.call(method, url, body),
     calls,
-    async called(wanted, since) {
-      await waitFor('a call', SETTLED_SECONDS, async () => calls.slice(since).some(wanted) || undefined);
-    },
+    called,
+    // Its last: it looks at groups after servers and ports.
+    housekept: () => called(({ path }) => path === '/security-groups', 0),
     settled,
+    async settledAt(id) {
+      const { updated_at } = await database.db
+        .selectFrom('load_balancers')
+        .select('updated_at')
+        .where('id', '=', id)
+        .executeTakeFirstOrThrow();
+      return Number(updated_at) - performance.timeOrigin;
+    },
     async create(attributes) {
       const { loadbalancer } = await client.call<{ loadbalancer: LoadBalancer }>(
         'POST',
@@ -124,6 +137,7 @@ export async function startControlPlane(settings: Partial<Config>): Promise<Cont
     },
     async stop() {
       await controller.close();
+      await database.close();
       await nats.stop();
       await postgres.stop();
       rmSync(directory, { recursive: true, force: true });

@@ -124,6 +124,27 @@ test('a container of certificate, encrypted key, intermediates and passphrase is
   assert.is(read.intermediates.length, 1);
 });
 
+test('a container shows its owner who uses it, once', async () => {
+  const ref = await container({ certificate: await secret(cert), private_key: await secret(key) });
+  await store.admitUs(ref, (await user.token()).id);
+  const consumers = async () => {
+    const path = `${new URL(ref).pathname.replace('/v1', '')}/consumers`;
+    const schema = z.object({ consumers: z.array(z.object({ name: z.string(), URL: z.string() })) });
+    return (await barbican.send(call(), { method: 'GET', path, purpose: 'list consumers' }, schema))
+      .consumers;
+  };
+  await store.certificate(ref);
+  assert.equal(await consumers(), []);
+  for (let push = 0; push < 2; push += 1) {
+    const read = await store.certificate(ref, 'lbaas://loadbalancers/1');
+    assert.is(read.certificate.trim(), cert.trim());
+  }
+  assert.equal(
+    (await consumers()).map(({ name, URL: url }) => [name, url]),
+    [['Octavia', 'lbaas://loadbalancers/1']],
+  );
+});
+
 test('the certificate of an authority is read as it is', async () => {
   const ref = await secret(pki.ca);
   await store.admitUs(ref, (await user.token()).id);

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { AgentClient } from '../../amphora-api/client.ts';
 import type { Config } from '../../config.ts';
 import type { CertificateAuthority } from '../../effects/certificate-authority.ts';
 import { TerminalError } from '../../model/errors.ts';
@@ -18,6 +19,12 @@ interface Parts {
   log: Logger;
 }
 
+/** What tests have instead of the real thing, where amphorae do not boot. */
+interface Substitutes {
+  agent?: AgentClient;
+  onCall?: OpenstackOptions['onCall'];
+}
+
 export interface OpenedProvider {
   provider: Provider;
   /** Where networks are made here, and not by somebody else. */
@@ -25,22 +32,28 @@ export interface OpenedProvider {
 }
 
 /** The provider that the configuration names. Only its code is loaded. */
-export async function openProvider({ config, db, authority, log }: Parts): Promise<OpenedProvider> {
+export async function openProvider(
+  { config, db, authority, log }: Parts,
+  substitutes: Substitutes = {},
+): Promise<OpenedProvider> {
   if (config.provider === 'noop') {
     const { createNoopProvider } = await import('../../providers/noop/provider.ts');
     return { provider: createNoopProvider({ failures: config.noop_fail, permissive: true }) };
   }
   const { createAgentClient } = await import('../../amphora-api/undici-client.ts');
   const { certificate, privateKey } = await authority.issueForController(CONTROLLER_CERTIFICATE_DAYS);
-  const agent = createAgentClient({
-    ca: authority.certificate,
-    cert: certificate,
-    key: privateKey,
-    requestSeconds: config.agent_request_seconds,
-  });
+  const agent =
+    substitutes.agent ??
+    createAgentClient({
+      ca: authority.certificate,
+      cert: certificate,
+      key: privateKey,
+      requestSeconds: config.agent_request_seconds,
+    });
   if (config.provider === 'openstack') {
-    const { createOpenstackProvider } = await import('../../providers/openstack/provider.ts');
-    return { provider: createOpenstackProvider({ options: openstackOptions(config, log), agent }) };
+    const { openCloud } = await import('./cloud.ts');
+    const options = { ...openstackOptions(config, log), ...substitutes };
+    return { provider: await openCloud({ options, agent, log }) };
   }
   const { createNetnsProvider } = await import('../../providers/netns/provider.ts');
   const provider = createNetnsProvider({ db, config, agent });

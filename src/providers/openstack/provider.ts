@@ -6,7 +6,7 @@ import { type NovaOptions, OpenstackCompute } from './nova.ts';
 import { OpenstackProfiles } from './profiles.ts';
 import { OpenstackSecurityGroups } from './security-groups.ts';
 import { ServerGroups } from './server-groups.ts';
-import { type CloudOptions, openServices } from './services.ts';
+import { type CloudOptions, openServices, type Services } from './services.ts';
 
 /** Nova plugs ports one after the other, each in up to ten seconds, and waits a minute for a host that is dead. */
 const PACE: Pace = { bootLookMs: 2_000, plugMs: 180_000 };
@@ -22,11 +22,16 @@ export interface OpenstackOptions extends NovaOptions, CloudOptions {
 
 /**
  * Amphorae as servers of an OpenStack cloud.
- * @param parts.agent speaks to the agents; closed together with the provider.
+ * @param parts.agent speaks to the agents
+ * @param parts.services closed together with the provider, like the agent
  */
-export function createOpenstackProvider(parts: { options: OpenstackOptions; agent: AgentClient }): Provider {
-  const { options, agent } = parts;
-  const { neutron, nova, glance, close } = openServices(options);
+export function createOpenstackProvider(parts: {
+  options: OpenstackOptions;
+  agent: AgentClient;
+  services?: Services;
+}): Provider {
+  const { options, agent, services = openServices(options) } = parts;
+  const { neutron, nova, glance, close } = services;
   const network = new OpenstackNetwork(neutron);
   const images = new OpenstackImages(glance, options.imageOwner);
   return {

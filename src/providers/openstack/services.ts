@@ -20,6 +20,7 @@ export interface Services {
   neutron: Service;
   nova: Service;
   glance: Service;
+  placement: Service;
   close(): Promise<void>;
 }
 
@@ -48,6 +49,12 @@ export function openServices({ account, facing, onCall }: CloudOptions): Service
       headers: { 'openstack-api-version': `compute ${COMPUTE_API.major}.${COMPUTE_API.minor}` },
     }),
     glance: new Service({ ...common, name: 'glance', types: ['image'], base: '/v2' }),
+    placement: new Service({
+      ...common,
+      name: 'placement',
+      types: ['placement'],
+      headers: { 'openstack-api-version': 'placement 1.20' },
+    }),
     close: () => dispatcher.close(),
   };
 }
