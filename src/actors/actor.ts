@@ -2,10 +2,11 @@ import type { AnyStateMachine } from 'xstate';
 import { TransientError } from '../model/errors.ts';
 import type { Envelope, Reply } from './bus.ts';
 import type { EffectResult } from './effect-runner.ts';
-import { type ActorEvent, effectDone, effectFailed, interpret, type Outcome, rerun } from './interpreter.ts';
+import { type ActorEvent, effectDone, effectFailed, interpret, rerun } from './interpreter.ts';
 import { RESUME } from './mailbox.ts';
-import type { ActorId, ActorRow, ActorStore, Cause, Commit, StoredTimer } from './store.ts';
+import type { ActorId, ActorRow, ActorStore, Cause, Commit, CommitResult, StoredTimer } from './store.ts';
 import { readStored } from './stored-snapshot.ts';
+import { advance, followersOf, type Part, partsOf } from './turn.ts';
 
 /** How many waiting messages of one actor are held in memory; the others wait as rows. */
 const MAILBOX_IN_MEMORY = 64;
@@ -19,10 +20,12 @@ const QUARANTINED = 'the actor is quarantined, and the message waits';
 type Delivery =
   | { from: 'message'; envelope: Envelope }
   | { from: 'timer'; timer: StoredTimer }
-  | { from: 'effect'; effectId: string; token: number; result: EffectResult };
+  | { from: 'effect'; effectId: string; token: number; result: EffectResult }
+  /** Nothing comes, but the actor took part in a commit that got no answer. */
+  | { from: 'doubt' };
 
 /** An event taken by the chart, as it is to be committed. */
-type Step = Pick<Commit, 'event' | 'outcome' | 'deadLetter'>;
+type Taken = Pick<Commit, 'event' | 'outcome' | 'deadLetter'>;
 
 /** What an actor needs of its node. */
 export interface ActorHost {
@@ -33,8 +36,12 @@ export interface ActorHost {
   epochOf(partition: number): number | undefined;
   /** Run what the actor has started and nobody runs. */
   resume(actor: ActorRow, epoch: number): void;
+  /** The actor, if it is in memory. */
+  atHand(actor: ActorId): Actor | undefined;
+  /** The actor, brought into memory if need be; undefined when its partition is not ours. */
+  actorOf(actor: ActorRow): Actor | undefined;
   /** After a commit: carry messages, start and stop effects, schedule timers. */
-  committed(actor: ActorRow, event: ActorEvent, outcome: Outcome, sent: Envelope[], epoch: number): void;
+  committed(parts: Part[], sent: Envelope[], epoch: number): void;
   /** Somebody waits for what became of a message. */
   reply(address: string, reply: Reply): void;
   /** The store refused a commit because the partition is not ours. */
@@ -63,7 +70,9 @@ export class Actor {
   #row: ActorRow | undefined;
   /** A commit got no answer: it may have been made, and what it started may not run. */
   #unsure = false;
-  #running: Promise<void> | undefined;
+  #busy = false;
+  /** Ends when what the actor is busy with does. */
+  #running: Promise<void> = Promise.resolve();
   #dropped = false;
 
   constructor(id: ActorId, partition: number, host: ActorHost, row?: ActorRow) {
@@ -74,7 +83,7 @@ export class Actor {
   }
 
   get idle(): boolean {
-    return this.#running === undefined && this.#queue.length === 0;
+    return !this.#busy && this.#queue.length === 0;
   }
 
   receive(envelope: Envelope): void {
@@ -91,6 +100,33 @@ export class Actor {
     this.#deliver({ from: 'effect', effectId, token, result });
   }
 
+  /**
+   * Have the actor take part in a commit of another, if nothing goes on here; its own events wait until that has `ended`.
+   * @returns the actor as it is
+   */
+  lend(ended: Promise<void>): ActorRow | undefined {
+    if (!this.idle || this.#dropped || this.#unsure) return undefined;
+    if (this.#row === undefined) return undefined;
+    this.#busy = true;
+    this.#running = ended.then(() => {
+      this.#busy = false;
+      this.#wake();
+    });
+    return this.#row;
+  }
+
+  /** The actor is so now; undefined: the store knows. */
+  become(row: ActorRow | undefined): void {
+    this.#row = row;
+  }
+
+  /** It took part in a commit that got no answer: find out in a while how it is, and run what it has started. */
+  doubt(error: unknown): void {
+    this.#row = undefined;
+    this.#unsure = true;
+    this.#host.postponed(this.id, error, () => this.#deliver({ from: 'doubt' }));
+  }
+
   /** Take no more events. Resolves when the one being committed is through. */
   async drop(): Promise<void> {
     this.#dropped = true;
@@ -101,9 +137,13 @@ export class Actor {
   #deliver(delivery: Delivery): void {
     if (this.#dropped) return;
     this.#queue.push(delivery);
-    this.#running ??= this.#drain().finally(() => {
-      this.#running = undefined;
-    });
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#busy || this.#queue.length === 0) return;
+    this.#busy = true;
+    this.#running = this.#drain();
   }
 
   /** Not left to the sweep: the result of an effect is nowhere else, nor is a message whose commit got no answer. */
@@ -127,6 +167,7 @@ export class Actor {
       }
       delivery = this.#queue[0];
     }
+    this.#busy = false;
   }
 
   #forget(delivery: Delivery): void {
@@ -136,61 +177,90 @@ export class Actor {
   }
 
   async #process(delivery: Delivery): Promise<void> {
+    let alone = false;
     for (let conflicts = 0; conflicts <= MAX_CONFLICTS; conflicts++) {
       const stored = this.#row ?? (await this.#host.store.load(this.id));
       if (stored === undefined || stored.done || stored.quarantined !== null) {
         return this.#refuse(stored, delivery);
       }
-      const { event: received, cause } = read(delivery);
       const epoch = this.#host.epochOf(this.partition);
       // Perhaps the lease is only being renewed. If it is lost, the actor is dropped before it tries again.
       if (epoch === undefined)
         throw new TransientError('lease_ended', 'the lease of the partition has ended');
       let row: ActorRow;
-      let step: Step;
+      let step: Pick<Commit, 'actor' | 'cause'> & Taken;
       try {
         row = this.#row ?? readStored(this.#host.machineOf(this.id), stored);
         this.#row = row;
-        const answered = cause.from === 'effect' && row.effects[cause.effectId]?.token === cause.token;
+        const answered =
+          delivery.from === 'effect' && row.effects[delivery.effectId]?.token === delivery.token;
         if (this.#unsure && !answered) this.#host.resume(row, epoch);
         this.#unsure = false;
-        if (cause.from === 'effect' && !answered) return;
-        step = this.#take(row, received);
+        if (delivery.from === 'doubt' || (delivery.from === 'effect' && !answered)) return;
+        const { event, cause } = read(delivery);
+        step = { actor: row, cause, ...this.#take(row, event) };
       } catch (error) {
         this.#row = undefined;
         await this.#host.quarantine(stored, error, epoch);
         return this.#fail(delivery, stored, QUARANTINED);
       }
-      const { event, outcome, deadLetter } = step;
-      const committed = await this.#host.store.commit({
-        actor: row,
-        cause,
-        ...step,
-        node: this.#host.node,
-        epoch,
-      });
-      switch (committed.result) {
+      const { result } = await this.#commit({ ...step, node: this.#host.node, epoch }, alone);
+      switch (result) {
         case 'committed':
-          this.#row = advance(row, outcome);
-          if (deadLetter) this.#host.buried(this.id, received, deadLetter.error);
-          if (!outcome.handled) this.#host.unhandled(row, event);
-          this.#answer(delivery, {
-            ...{ fromState: outcome.previousState, toState: outcome.state, handled: outcome.handled },
-            error: deadLetter?.error ?? null,
+          return this.#answer(delivery, {
+            ...{ fromState: step.outcome.previousState, toState: step.outcome.state },
+            ...{ handled: step.outcome.handled, error: step.deadLetter?.error ?? null },
           });
-          return this.#host.committed(this.#row, event, outcome, committed.sent, epoch);
         case 'duplicate':
           return;
         case 'fenced':
           this.#row = undefined;
           return this.#host.fenced(this.partition);
         case 'disordered':
-          return this.#reorder(delivery);
+          if (alone) return this.#reorder(delivery);
+          break;
         case 'conflict':
           this.#row = undefined;
       }
+      // Perhaps it was the fault of another actor, which had no need to take part.
+      alone = true;
     }
     throw new Error(`${this.id.kind} ${this.id.id} changed under ${MAX_CONFLICTS} commits in a row`);
+  }
+
+  /** Make a commit, of the step alone or together with all that follows from it at once, and carry it out. */
+  async #commit(step: Omit<Commit, 'followers'>, alone: boolean): Promise<CommitResult> {
+    const host = this.#host;
+    const lent = new Set<Actor>();
+    const ended = Promise.withResolvers<void>();
+    const lend = (id: ActorId): ActorRow | undefined => {
+      const actor = host.atHand(id);
+      const row = actor?.partition === this.partition ? actor.lend(ended.promise) : undefined;
+      if (actor && row) lent.add(actor);
+      return row;
+    };
+    try {
+      const followers = alone ? [] : followersOf(step, (id) => host.machineOf(id), lend);
+      const commit = { ...step, followers };
+      const parts = partsOf(commit);
+      const committed = await host.store.commit(commit).catch((error) => {
+        for (const { before } of parts) if (before !== step.actor) host.actorOf(before)?.doubt(error);
+        throw error;
+      });
+      if (committed.result !== 'committed') {
+        for (const actor of lent) actor.become(undefined);
+        return committed;
+      }
+      for (const { after } of parts) host.actorOf(after)?.become(after);
+      if (step.deadLetter) host.buried(this.id, step.deadLetter.event, step.deadLetter.error);
+      for (const each of [commit, ...followers]) {
+        if (!each.outcome.handled) host.unhandled(advance(each), each.event);
+      }
+      host.committed(parts, committed.sent, step.epoch);
+      return committed;
+    } finally {
+      ended.resolve();
+    }
   }
 
   /**
@@ -198,7 +268,7 @@ export class Actor {
    * the chart learns of it by POISONED.
    * @throws whatever the chart throws on POISONED too
    */
-  #take(row: ActorRow, event: ActorEvent): Step {
+  #take(row: ActorRow, event: ActorEvent): Taken {
     const machine = this.#host.machineOf(this.id);
     if (event.type === RESUME.type && row.snapshot !== null) {
       return { event, outcome: rerun(machine, { ...row, snapshot: row.snapshot }) };
@@ -250,7 +320,7 @@ export class Actor {
   }
 }
 
-function read(delivery: Delivery): { event: ActorEvent; cause: Cause } {
+function read(delivery: Exclude<Delivery, { from: 'doubt' }>): { event: ActorEvent; cause: Cause } {
   switch (delivery.from) {
     case 'message': {
       const { id, seq, event } = delivery.envelope;
@@ -267,15 +337,4 @@ function read(delivery: Delivery): { event: ActorEvent; cause: Cause } {
       return { event, cause: { from: 'effect', effectId, token } };
     }
   }
-}
-
-function advance(row: ActorRow, outcome: Outcome): ActorRow {
-  return {
-    ...row,
-    version: row.version + 1,
-    snapshot: outcome.snapshot,
-    state: outcome.state,
-    effects: outcome.effects,
-    done: outcome.done,
-  };
 }

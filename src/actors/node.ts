@@ -6,12 +6,13 @@ import { Actor, type ActorHost } from './actor.ts';
 import type { Bus, Envelope, Reply } from './bus.ts';
 import type { Clock } from './clock.ts';
 import { EffectRunner } from './effect-runner.ts';
-import type { ActorEvent, Outcome } from './interpreter.ts';
+import type { ActorEvent } from './interpreter.ts';
 import { Leases } from './leases.ts';
 import type { ActorId, ActorRow, ActorStore } from './store.ts';
 import { readStored } from './stored-snapshot.ts';
 import { Timers } from './timers.ts';
 import { ofActor, type Tracer, transitionTrace } from './trace.ts';
+import { advance, type Part } from './turn.ts';
 
 export interface NodeOptions {
   /** Name of this node in leases; no two live nodes share one. */
@@ -110,9 +111,23 @@ export class Node implements ActorHost {
     for (const effectId of Object.keys(actor.effects)) this.#startEffect(actor, effectId, epoch);
   }
 
-  committed(actor: ActorRow, event: ActorEvent, outcome: Outcome, sent: Envelope[], epoch: number): void {
+  atHand({ kind, id }: ActorId): Actor | undefined {
+    return this.#actors.get(`${kind}/${id}`);
+  }
+
+  actorOf(row: ActorRow): Actor | undefined {
+    return this.#actor(row, row.partition);
+  }
+
+  committed(parts: Part[], sent: Envelope[], epoch: number): void {
     this.#parts.bus.publish(sent);
-    this.#parts.tracer?.publish(transitionTrace(actor, event, outcome));
+    for (const part of parts) this.#carryOut(part, epoch);
+  }
+
+  #carryOut({ after: actor, outcome, steps }: Part, epoch: number): void {
+    for (const step of steps) {
+      this.#parts.tracer?.publish(transitionTrace(advance(step), step.event, step.outcome));
+    }
     for (const id of outcome.stoppedEffects) this.#effects.stop(actor, id);
     for (const id of outcome.startedEffects) this.#startEffect(actor, id, epoch);
     for (const name of outcome.disarmedTimers) this.#timers.cancel(actor, name);

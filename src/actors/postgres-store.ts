@@ -43,10 +43,10 @@ export class PostgresActorStore implements ActorStore {
   async #commitAll(commits: Commit[]): Promise<CommitResult[]> {
     const { text, values, sent } = commitStatement(commits, this.#compileRowChanges);
     const { rows } = await this.#queryAtOnce(text, values);
-    const { guarded, advanced, seqs } = rows[0] as unknown as CommitAnswer;
+    const { guarded, made, seqs } = rows[0] as unknown as CommitAnswer;
     return Promise.all(
       commits.map(async (commit, n): Promise<CommitResult> => {
-        if (advanced?.includes(n)) {
+        if (made?.includes(n)) {
           const stored = sent[n]?.map((envelope) => ({ ...envelope, seq: seqs?.[envelope.id] ?? 0 })) ?? [];
           return { result: 'committed', sent: stored };
         }

@@ -1,3 +1,4 @@
+import type { SendParams, SpawnParams } from '../machines/actions.ts';
 import type { ActorKind } from '../machines/address.ts';
 import type { Envelope } from './bus.ts';
 import type { ActorEvent, ActorState, Outcome } from './interpreter.ts';
@@ -23,12 +24,22 @@ export type Cause =
   /** Results are not stored: an effect that did not get its result committed is run again. */
   | { from: 'effect'; effectId: string; token: number };
 
-/** One event applied to one actor: all of it becomes true, or nothing. */
-export interface Commit {
+/** One event applied to one actor, which is as it was before. */
+export interface Step {
   actor: ActorRow;
   event: ActorEvent;
-  cause: Cause;
   outcome: Outcome;
+}
+
+/** A step whose event is what an earlier one of the same commit sends, or the birth of what that spawns. */
+export interface Follower extends Step {
+  takes: SendParams | SpawnParams;
+}
+
+/** One step, and those of actors of the same partition that follow from it at once: all becomes true, or nothing. */
+export interface Commit extends Step {
+  cause: Cause;
+  followers: Follower[];
   /** What came from the cause, when the chart could not take it and `event` says so instead: kept as a dead letter. */
   deadLetter?: { event: ActorEvent; error: string };
   /** The committing node's lease. */
@@ -37,10 +48,10 @@ export interface Commit {
 }
 
 /**
- * - `committed`: applied; `sent` are the stored messages.
+ * - `committed`: applied; `sent` are the stored messages, without those that followers took.
  * - `duplicate`: the cause was consumed before.
- * - `conflict`: the actor has changed since it was loaded.
- * - `disordered`: an earlier message for the actor waits.
+ * - `conflict`: an actor has changed since it was loaded.
+ * - `disordered`: an earlier message for an actor waits. Where that is a follower, or one has changed, it is either.
  * - `fenced`: the partition belongs to another node or epoch.
  */
 export type CommitResult =

@@ -47,6 +47,12 @@ const loadBalancerOps: readonly RowChange['op'][] = [
   'deleteLoadBalancer',
 ];
 
+/** Ids of the objects whose rows a change is to; with a load balancer's go those of all below it but for the amphorae. */
+export function changedRows(change: RowChange): string[] {
+  if (change.op === 'insertAmphorae') return change.amphorae.map(({ id }) => id);
+  return 'amphoraId' in change ? [change.amphoraId] : [change.loadBalancerId];
+}
+
 /** Whether a change is to the row of the load balancer itself. */
 export function touchesLoadBalancer({ op }: RowChange): boolean {
   return loadBalancerOps.includes(op);

@@ -168,18 +168,20 @@ const kinds: readonly Op[][] = [
 
 /**
  * Row changes as common table expressions of one statement, with their names. Each takes effect where `guard` has a row
- * with its number, so that a fenced commit changes nothing.
+ * with its number, so that a fenced commit changes nothing. With `sparse`, only the kinds that occur are said.
  */
 export function compileRowChanges(
   changes: NumberedChange[],
   parameters: Parameters,
   guard: string,
+  sparse: boolean,
 ): [name: string, sql: string][] {
   const merged = mergePatches(changes);
   const seen = new Set(merged.map(({ change }) => change.op));
   return kinds
     .filter((ops) => ops.some((op) => seen.has(op)))
-    .flatMap((ops) => ops.flatMap((op) => compile(op, merged, parameters, guard)));
+    .flatMap((ops) => (sparse ? ops.filter((op) => seen.has(op)) : ops))
+    .flatMap((op) => compile(op, merged, parameters, guard));
 }
 
 /** A row may be updated once per statement: patches of the same amphora become one. */

@@ -187,6 +187,86 @@ export function storeContract(open: () => Promise<StoreHarness>): void {
     assert.equal((await store.load(child))?.input, inputOf(child));
   });
 
+  promise('what is sent within a commit is taken there, by newborns and in several steps', async (given) => {
+    const { store, actor, address, commit, first, load } = given;
+    const child = { kind: 'amphora', id: randomUUID(), loadBalancerId: address.id } as const;
+    const birth = { address: child, input: inputOf(child) };
+    const plugged = {
+      to: address,
+      event: { type: 'AMPHORA_PLUGGED', amphoraId: child.id, round: 0 } as const,
+    };
+    const sync = { to: child, event: { type: 'SYNC', round: 1 } as const };
+    const deadline = (delayMs: number) => [{ name: 'deadline', event: { type: 'LATE' }, delayMs }];
+    const effects = { push: { src: 'pushConfig' as const, input: {}, token: 2 } };
+    const newborn = { ...actor, ...child, input: birth.input };
+    const request = commit(actor, message(first), outcome({ spawned: [birth], armedTimers: deadline(0) }));
+    const follow = (
+      takes: typeof birth | typeof sync | typeof plugged,
+      actor: ActorRow,
+      changes: Partial<Outcome>,
+    ) => ({
+      ...{ takes, actor, event: { type: 'FOLLOWING' } },
+      outcome: outcome(changes),
+    });
+    const followers = [
+      follow(birth, newborn, { state: 'plugged', messages: [plugged], armedTimers: deadline(9) }),
+      follow(plugged, { ...actor, version: 1 }, { messages: [sync], disarmedTimers: ['deadline'] }),
+      follow(
+        sync,
+        { ...newborn, version: 1 },
+        {
+          ...{ state: 'configSync', effects, armedTimers: deadline(0) },
+          ...{ disarmedTimers: ['deadline'], messages: [{ to: child, event: { type: 'RELEASE' } }] },
+        },
+      ),
+    ];
+    const result = await store.commit({ ...request, followers });
+    assert.is(result.result, 'committed');
+    assert.equal(result.result === 'committed' && result.sent.map(({ event }) => event.type), ['RELEASE']);
+    assert.equal([(await load()).version, await store.mailbox(address, 9)], [2, []]);
+    const born = await store.load(child);
+    assert.equal(
+      [born?.version, born?.state, born?.effects, born?.input],
+      [2, 'configSync', effects, birth.input],
+    );
+    assert.equal(
+      (await store.mailbox(child, 9)).map(({ event }) => event.type),
+      ['RELEASE'],
+    );
+    const timers = await store.timers([actor.partition], 1_000);
+    assert.equal(
+      timers.map(({ id, armedVersion }) => [id, armedVersion]),
+      [[child.id, 2]],
+    );
+  });
+
+  promise(
+    'an actor that has changed or whose messages wait takes nothing from others, and nothing is done',
+    async (given) => {
+      const { store, actor, address, commit, first, spawn, load } = given;
+      const child = { kind: 'amphora', id: randomUUID(), loadBalancerId: address.id } as const;
+      const born = await spawn(child, {});
+      const sync = { to: child, event: { type: 'SYNC', round: 1 } as const };
+      const attempt = async (cause: Cause, version: number) => {
+        const follower = {
+          takes: sync,
+          actor: { ...actor, ...child, version },
+          event: sync.event,
+          outcome: outcome(),
+        };
+        const request = commit(await load(), cause, outcome({ messages: [sync] }));
+        return (await store.commit({ ...request, followers: [follower] })).result;
+      };
+      assert.not.equal(await attempt(message(first), 0), 'committed');
+      assert.equal([await store.mailbox(address, 9), await store.mailbox(child, 9)], [[first], [born]]);
+      await store.bury(born, 'out of the way');
+      assert.not.equal(await attempt(message(first), 7), 'committed');
+      assert.is((await load()).version, 0);
+      assert.is(await attempt(message(first), 0), 'committed');
+      assert.is((await store.load(child))?.version, 1);
+    },
+  );
+
   promise('waiting messages are found by partition, oldest first', async (given) => {
     const { store, actor, address, send, first } = given;
     const second = await send(address, { type: 'SECOND' });
@@ -366,6 +446,7 @@ async function given({ spawn, ...harness }: StoreHarness) {
     ...{ actor, cause, outcome, epoch },
     event: { type: 'TEST' },
     node: NODE,
+    followers: [],
   });
   const take = (actor: ActorRow, envelope: Envelope, changes: Partial<Outcome> = {}): Promise<CommitResult> =>
     store.commit(commit(actor, message(envelope), outcome(changes)));

@@ -167,8 +167,9 @@ export class Cluster {
         ...storeThrough(store, (call) => call()),
         commit: async (commit) => {
           const result = await watched(commit);
-          const { actor, event, outcome } = commit;
-          tell(`${name} ${actor.kind} ${actor.id}: ${event.type} -> ${outcome.state} (${result.result})`);
+          for (const { actor, event, outcome } of [commit, ...commit.followers]) {
+            tell(`${name} ${actor.kind} ${actor.id}: ${event.type} -> ${outcome.state} (${result.result})`);
+          }
           return result;
         },
       },

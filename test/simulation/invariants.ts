@@ -1,4 +1,4 @@
-import type { ActorStore, Commit, CommitResult } from '../../src/actors/store.ts';
+import type { ActorStore, Cause, Commit, CommitResult, Step } from '../../src/actors/store.ts';
 import type { RowChange } from '../../src/machines/row-change.ts';
 import { FAILOVER_LIMITS } from './cluster.ts';
 import { isPending, type Rows } from './rows.ts';
@@ -49,8 +49,22 @@ export class Invariants implements WorldObserver {
   watch(store: SimulatedStore, world: World): ActorStore['commit'] {
     return async (commit: Commit): Promise<CommitResult> => {
       const lease = { ...store.lease(commit.actor.partition) };
+      const waiting = [...store.messages()];
       const result = await store.commit(commit);
-      if (result.result === 'committed') this.#applied(commit, lease, world);
+      if (result.result !== 'committed') return result;
+      this.#applied(commit, commit, lease, world);
+      for (const step of commit.followers) {
+        const { cause } = commit;
+        const early = waiting.find(
+          ({ id, kind, actorId }) =>
+            kind === step.actor.kind &&
+            actorId === step.actor.id &&
+            !(cause.from === 'message' && cause.messageId === id),
+        );
+        if (early)
+          this.violated(`${step.actor.kind} ${step.actor.id} took ${step.event.type} before ${early.seq}`);
+        this.#applied(step, { ...commit, cause: undefined }, lease, world);
+      }
       return result;
     };
   }
@@ -102,7 +116,12 @@ export class Invariants implements WorldObserver {
     }
   }
 
-  #applied({ actor, event, epoch, node, cause, outcome }: Commit, lease: object, world: World): void {
+  #applied(
+    { actor, event, outcome }: Step,
+    { epoch, node, cause }: { epoch: number; node: string; cause: Cause | undefined },
+    lease: object,
+    world: World,
+  ): void {
     const name = `${actor.kind} ${actor.id}`;
     const history = this.#histories.get(name) ?? { version: 0, epoch: 0, lastSeq: 0 };
     const { owner, epoch: leased } = lease as { owner?: string; epoch?: number };
@@ -115,7 +134,7 @@ export class Invariants implements WorldObserver {
       this.violated(`${name} was written at version ${actor.version} after ${history.version}`);
     }
     if (epoch < history.epoch) this.violated(`${name} was written by epoch ${epoch} after ${history.epoch}`);
-    if (cause.from === 'message') {
+    if (cause?.from === 'message') {
       if (this.#consumed.has(cause.messageId)) this.violated(`${name} took message ${cause.messageId} twice`);
       if (cause.seq < history.lastSeq) {
         this.violated(`${name} took message ${cause.seq} after ${history.lastSeq}`);

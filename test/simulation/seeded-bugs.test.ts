@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { ActorStore, Commit } from '../../src/actors/store.ts';
+import type { ActorStore, Commit, Step } from '../../src/actors/store.ts';
 import type { NodeOrgans } from './cluster.ts';
 import { type Bug, simulate } from './simulation.ts';
 import { SimulatedStore } from './store.ts';
@@ -24,6 +24,12 @@ class ForgetfulStore extends SimulatedStore {
 class HastyStore extends SimulatedStore {
   protected override inOrder(): boolean {
     return true;
+  }
+}
+
+class PushyStore extends SimulatedStore {
+  protected override inOrder(commit: Commit): boolean {
+    return super.inOrder({ ...commit, followers: [] });
   }
 }
 
@@ -53,6 +59,10 @@ const bugs: Record<string, { bug: Bug; noticed: RegExp }> = {
     bug: { Store: HastyStore },
     noticed: /took message \d+ after \d+/,
   },
+  'what is taken at once overtakes what waits': {
+    bug: { Store: PushyStore },
+    noticed: /took \w+ before \d+/,
+  },
   'effects run before the commit that starts them': {
     bug: { surgery: committing(runEffects) },
     noticed: /before its commit/,
@@ -78,7 +88,7 @@ const bugs: Record<string, { bug: Bug; noticed: RegExp }> = {
     noticed: /automatic failovers at once/,
   },
   'nobody looks for what a stopped process did late': {
-    bug: { untidy: true },
+    bug: { untidy: true, faults: { worldHeldUp: 0.2 } },
     noticed: /leaked/,
   },
   'an amphora is released without its ports': {
@@ -110,10 +120,13 @@ function runEffects(commit: Commit, { effects }: NodeOrgans): Commit {
 }
 
 function settleTooMuch(commit: Commit): Commit {
-  const rowChanges = commit.outcome.rowChanges.map((change) =>
-    change.op === 'settle' ? { ...change, revision: change.revision + 1 } : change,
-  );
-  return { ...commit, outcome: { ...commit.outcome, rowChanges } };
+  const tooMuch = <S extends Step>(step: S): S => {
+    const rowChanges = step.outcome.rowChanges.map((change) =>
+      change.op === 'settle' ? { ...change, revision: change.revision + 1 } : change,
+    );
+    return { ...step, outcome: { ...step.outcome, rowChanges } };
+  };
+  return { ...tooMuch(commit), followers: commit.followers.map(tooMuch) };
 }
 
 function releaseNothing(organs: NodeOrgans): NodeOrgans {

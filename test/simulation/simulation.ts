@@ -33,6 +33,8 @@ export interface Bug {
   forgetfulLimiter?: boolean;
   /** Nobody looks for what was done late. */
   untidy?: boolean;
+  /** Faults without which the bug seldom shows, in every run. */
+  faults?: Partial<Faults>;
 }
 
 export interface SimulationOptions {
@@ -94,7 +96,7 @@ export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Pr
     time.after(random.between(STORM_MS / 8, STORM_MS), () => client.change());
   }
   const heartbeats = new Heartbeats({ rows, store, bus: api, random });
-  brew({ time, random, faults, clock, cluster, heartbeats, invariants, tell });
+  brew({ time, random, faults, wanted: bug.faults, clock, cluster, heartbeats, invariants, tell });
   await time.run(() => false, STORM_MS);
 
   tell('the faults stop');
@@ -153,13 +155,14 @@ function brew(parts: {
   time: VirtualTime;
   random: Random;
   faults: Faults;
+  wanted: Partial<Faults> | undefined;
   clock: { offMs: number };
   cluster: Cluster;
   heartbeats: Heartbeats;
   invariants: Invariants;
   tell(text: string): void;
 }): void {
-  const { time, random, faults, clock, cluster, heartbeats, invariants, tell } = parts;
+  const { time, random, faults, wanted, clock, cluster, heartbeats, invariants, tell } = parts;
   // Some runs have bad links and some have not, so that a failure of processes is also seen alone.
   const sometimes = (most: number) => (random.chance(0.5) ? random.between(0, most) : 0);
   Object.assign(faults, {
@@ -179,6 +182,7 @@ function brew(parts: {
     hang: sometimes(0.1),
     deaf: random.chance(0.2) ? 0.03 : 0,
     worldDelayMs: random.between(1, 300),
+    ...wanted,
   });
   const { storeRefuses } = faults;
   if (faults.deaf > 0 || faults.storeHeldUp > 0 || faults.worldHeldUp > 0) invariants.lateCalls();

@@ -8,8 +8,10 @@ import type {
   Commit,
   CommitResult,
   Lease,
+  Step,
   StoredTimer,
 } from '../../src/actors/store.ts';
+import { letterOf, sentBy } from '../../src/actors/turn.ts';
 import { type ActorAddress, PARTITIONS, partitionOf } from '../../src/machines/address.ts';
 import { machineVersions } from '../../src/machines/registry.ts';
 import type { RowChange } from '../../src/machines/row-change.ts';
@@ -73,11 +75,13 @@ export class SimulatedStore implements ActorStore {
   }
 
   async commit(commit: Commit): Promise<CommitResult> {
-    const { actor, cause, outcome, epoch } = commit;
+    const { actor, cause, followers } = commit;
     const row = this.#actors.get(keyOf(actor));
     if (row === undefined) return { result: 'duplicate' };
     if (!this.owns(commit, row)) return { result: 'fenced' };
-    if (row.version !== actor.version) return { result: 'conflict' };
+    const changed = (each: Step) =>
+      (this.#actors.get(keyOf(each.actor))?.version ?? 0) !== each.actor.version;
+    if ([commit, ...firstStepsOfOthers(commit)].some(changed)) return { result: 'conflict' };
     if (!this.inOrder(commit)) return { result: 'disordered' };
     if (!this.consume(commit)) return { result: 'duplicate' };
 
@@ -85,6 +89,15 @@ export class SimulatedStore implements ActorStore {
       const id = cause.from === 'message' ? cause.messageId : this.#parts.random.uuid();
       this.#deadLetters.set(id, { actor: { kind: row.kind, id: row.id }, ...copy(commit.deadLetter) });
     }
+    const taken = new Set<object>(followers.map(({ takes }) => takes));
+    const sent = [commit, ...followers].flatMap((step) => this.#apply(step, commit.epoch, taken));
+    return { result: 'committed', sent };
+  }
+
+  /** @returns what is sent and not among what is `taken` in the same commit */
+  #apply({ actor, outcome }: Step, epoch: number, taken: Set<object>): Envelope[] {
+    const row = this.#actors.get(keyOf(actor));
+    if (row === undefined) throw new Error(`there is no ${keyOf(actor)}`);
     const { state, done } = outcome;
     const { snapshot, effects } = copy({ snapshot: outcome.snapshot, effects: outcome.effects });
     const machineVersion = machineVersions[row.kind];
@@ -97,10 +110,14 @@ export class SimulatedStore implements ActorStore {
       const dueAt = this.#parts.now() + delayMs;
       this.#timers.set(timerKey(row, name), { kind, id, partition, name, event, armedVersion, dueAt });
     }
-    const born = outcome.spawned.map(({ address, input }) => this.spawn(address, input));
-    const sent = outcome.messages.map(({ to, event }) => this.send(to, event));
+    for (const { address, input } of outcome.spawned) this.#bear(address, input);
     for (const change of copy(outcome.rowChanges)) this.#parts.applyRowChange(change);
-    return { result: 'committed', sent: [...born, ...sent] };
+    return sentBy(outcome)
+      .filter((each) => !taken.has(each))
+      .map((each) => {
+        const { to, event } = letterOf(each);
+        return this.send(to, event);
+      });
   }
 
   async mailbox(actor: ActorId, limit: number): Promise<Envelope[]> {
@@ -186,7 +203,12 @@ export class SimulatedStore implements ActorStore {
   }
 
   /** What `Mailbox.spawn` does in a transaction of the API. */
-  spawn({ kind, id, loadBalancerId }: ActorAddress, input: object): Envelope {
+  spawn(address: ActorAddress, input: object): Envelope {
+    this.#bear(address, input);
+    return this.send(address, START);
+  }
+
+  #bear({ kind, id, loadBalancerId }: ActorAddress, input: object): void {
     const key = keyOf({ kind, id });
     if (this.#actors.has(key)) throw new Error(`actor ${key} exists`);
     this.#actors.set(key, {
@@ -204,7 +226,6 @@ export class SimulatedStore implements ActorStore {
       epoch: 0,
       updatedAt: this.#parts.now(),
     });
-    return this.send({ kind, id, loadBalancerId }, START);
   }
 
   /** What `Mailbox.send` does in a transaction of the API. */
@@ -252,9 +273,13 @@ export class SimulatedStore implements ActorStore {
     return lease?.owner === node && lease.epoch === epoch && row.epoch <= epoch;
   }
 
-  /** No earlier message for the actor waits. */
-  protected inOrder({ actor, cause }: Commit): boolean {
-    return cause.from !== 'message' || this.#mailboxOf(actor).every(({ seq }) => seq >= cause.seq);
+  /** No earlier message for the actor waits, and none at all for those that take what was never stored. */
+  protected inOrder({ actor, cause, followers }: Commit): boolean {
+    const first = cause.from === 'message' ? cause : { messageId: undefined, seq: Number.NEGATIVE_INFINITY };
+    return (
+      this.#mailboxOf(actor).every(({ seq }) => seq >= first.seq) &&
+      followers.flatMap((step) => this.#mailboxOf(step.actor)).every(({ id }) => id === first.messageId)
+    );
   }
 
   /** Take the cause away; false when it was taken before. */
@@ -285,6 +310,16 @@ export class SimulatedStore implements ActorStore {
       .sort((a, b) => a.place - b.place)
       .map(({ item }) => item);
   }
+}
+
+/** Of the actors that exist already and only follow. */
+function firstStepsOfOthers({ actor, followers }: Commit): Step[] {
+  const others = new Map<string, Step>();
+  for (const step of followers) {
+    const key = keyOf(step.actor);
+    if (key !== keyOf(actor) && !others.has(key)) others.set(key, step);
+  }
+  return [...others.values()];
 }
 
 const keyOf = ({ kind, id }: ActorId) => `${kind}/${id}`;

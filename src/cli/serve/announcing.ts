@@ -19,7 +19,8 @@ export class AnnouncingStore extends PostgresActorStore {
 
   override async commit(commit: Commit): Promise<CommitResult> {
     const committed = await super.commit(commit);
-    if (committed.result === 'committed' && commit.outcome.rowChanges.length > 0) this.#announce();
+    const changed = [commit, ...commit.followers].some(({ outcome }) => outcome.rowChanges.length > 0);
+    if (committed.result === 'committed' && changed) this.#announce();
     return committed;
   }
 }
