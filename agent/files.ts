@@ -2,13 +2,25 @@ import { randomUUID } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
+/** A file's next content, on disk beside it. Call one of the two. */
+export interface StagedFile {
+  /** Put it in the file's place. On disk when it resolves. */
+  commit(): Promise<void>;
+  discard(): Promise<void>;
+}
+
 /**
- * Replace a file so that a reader, or the next boot after a crash, sees the old or the new content, never a
- * part. Synced to disk before it resolves. Mode 0600 unless told otherwise.
+ * Write what is to replace a file, without touching the file. Synced to disk before it resolves. Mode 0600 unless told
+ * otherwise.
  */
-export async function writeAtomically(path: string, content: string, mode = 0o600): Promise<void> {
+export async function stageFile(path: string, content: string, mode = 0o600): Promise<StagedFile> {
   const temporary = `${path}.${randomUUID()}`;
-  try {
+  const discard = () => rm(temporary, { force: true });
+  const discardAfter = async (error: unknown): Promise<never> => {
+    await discard();
+    throw error;
+  };
+  const write = async () => {
     const file = await open(temporary, 'wx', mode);
     try {
       await file.writeFile(content);
@@ -16,13 +28,22 @@ export async function writeAtomically(path: string, content: string, mode = 0o60
     } finally {
       await file.close();
     }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-  const directory = await open(dirname(path));
-  await directory.sync().finally(() => directory.close());
+  };
+  await write().catch(discardAfter);
+  return {
+    async commit() {
+      await rename(temporary, path).catch(discardAfter);
+      const directory = await open(dirname(path));
+      await directory.sync().finally(() => directory.close());
+    },
+    discard,
+  };
+}
+
+/** Replace a file so that a reader, or the next boot after a crash, sees the old or the new content, never a part. */
+export async function writeAtomically(path: string, content: string, mode?: number): Promise<void> {
+  const staged = await stageFile(path, content, mode);
+  await staged.commit();
 }
 
 /** Content of a file, or undefined when there is none. */

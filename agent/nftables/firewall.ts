@@ -12,7 +12,7 @@ import {
 } from '../../src/amphora-api/security-group.ts';
 import { CommandError } from '../command.ts';
 import { AgentError } from '../errors.ts';
-import { readOptional, writeAtomically } from '../files.ts';
+import { readOptional, stageFile } from '../files.ts';
 import { formatAddress, parseAddress } from '../ip-address.ts';
 import type { Namespace } from '../namespace.ts';
 import { Serial } from '../serial.ts';
@@ -57,7 +57,7 @@ export class Firewall {
     this.#nft = settings.nft_path;
     this.#path = join(settings.state_dir, 'amphora-firewall.json');
     this.#loadedPath = join(settings.run_dir, 'firewall-loaded.json');
-    this.#transactionPath = join(settings.run_dir, 'firewall-transaction.json');
+    this.#transactionPath = join(settings.run_dir, 'firewall-transaction');
     this.#log = log;
     this.#monitor = new DropMonitor({ namespace, nft: this.#nft, log });
   }
@@ -68,7 +68,7 @@ export class Firewall {
   }
 
   /**
-   * Replace everything that is admitted. The file is written after the kernel accepted, so that a refused set
+   * Replace everything that is admitted. The file is replaced after the kernel accepted, so that a refused set
    * leaves the old one in force now and after a restart.
    * @throws AgentError 500 with nft's words
    */
@@ -150,8 +150,16 @@ export class Firewall {
   }
 
   async #accept(desired: Desired): Promise<void> {
-    await this.#load(desired, this.#interfaces);
-    await writeAtomically(this.#path, JSON.stringify(desired));
+    // The disk and the kernel work at the same time.
+    const staging = stageFile(this.#path, JSON.stringify(desired));
+    try {
+      await this.#load(desired, this.#interfaces);
+    } catch (error) {
+      await staging.then((file) => file.discard()).catch(() => {});
+      throw error;
+    }
+    const file = await staging;
+    await file.commit();
   }
 
   async #load(desired: Desired, interfaces: readonly FirewallInterface[]): Promise<void> {
@@ -191,19 +199,26 @@ export class Firewall {
 
   async #replace(previous: Ruleset, next: Ruleset): Promise<void> {
     const { preparation, change, withdrawal } = replace(previous, next);
-    if (preparation.nftables.length > 0) await this.#commit(preparation);
     try {
-      await this.#commit(change);
+      await this.#commit(preparation, change);
     } catch (error) {
       await this.#commit(withdrawal).catch((err) => this.#log.warn({ err }, 'sets without rules are left'));
       throw error;
     }
   }
 
-  async #commit(transaction: Transaction): Promise<void> {
+  /** One after the other, none after one that failed. A shell starts them sooner than this process could. */
+  async #commit(...transactions: Transaction[]): Promise<void> {
     // nft reads JSON only from what it can open by name, which Node's pipes are not.
-    await writeFile(this.#transactionPath, JSON.stringify(transaction), { mode: 0o600 });
-    await this.#namespace.run(this.#nft, ['-j', '-f', this.#transactionPath]);
+    const files = transactions
+      .filter(({ nftables }) => nftables.length > 0)
+      .map((transaction, index) => ({
+        path: `${this.#transactionPath}.${index}`,
+        content: JSON.stringify(transaction),
+      }));
+    await Promise.all(files.map(({ path, content }) => writeFile(path, content, { mode: 0o600 })));
+    const script = 'for file; do "$0" -j -f "$file" || exit; done';
+    await this.#namespace.run('/bin/sh', ['-c', script, this.#nft, ...files.map(({ path }) => path)]);
   }
 
   /** What the kernel has from an agent that ran since the amphora booted; a wrong answer is found by nft. */
