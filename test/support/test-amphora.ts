@@ -22,6 +22,15 @@ const UNITS = '/usr/lib/systemd/system';
 /** Where an amphora keeps its state (contract D3), and its haproxy finds it. */
 const STATE_DIR = '/var/lib/octavia';
 
+interface HowToRun {
+  /** With no other capabilities than the agent's unit has. */
+  confined?: boolean;
+  /** The agent; this checkout's sources by default. */
+  program?: string;
+  /** Where Node.js keeps what it has compiled. */
+  codeCache?: string;
+}
+
 /** Runs what follows with the capabilities that the agent's unit leaves it, and no others. */
 const CONFINED = [
   'setpriv',
@@ -59,21 +68,20 @@ export class TestAmphora {
   /** Its /var/lib/octavia, as this process sees it. */
   readonly stateDir = join(this.directory, 'state');
   readonly namespace = `amphorae-test-${process.pid}-${randomBytes(3).toString('hex')}`;
-  readonly #confined: boolean;
+  readonly #run: HowToRun;
   readonly #subnet = `fd00:${randomBytes(2).toString('hex')}:${randomBytes(2).toString('hex')}`;
   readonly #link = `t${randomBytes(4).toString('hex')}`;
   #process: ChildProcess | undefined;
   #client: AgentClient | undefined;
   #connections: Agent | undefined;
 
-  private constructor(pki: TestPki, confined: boolean) {
+  private constructor(pki: TestPki, run: HowToRun) {
     this.pki = pki;
-    this.#confined = confined;
+    this.#run = run;
   }
 
-  /** @param options.confined with no other capabilities than the agent's unit has */
-  static start(settings: Record<string, unknown> = {}, { confined = false } = {}): Promise<TestAmphora> {
-    return TestAmphora.#start(confined, (amphora) => ({
+  static start(settings: Record<string, unknown> = {}, run: HowToRun = {}): Promise<TestAmphora> {
+    return TestAmphora.#start(run, (amphora) => ({
       amphora_id: amphora.id,
       bind_address: amphora.address,
       bind_port: PORT,
@@ -87,17 +95,17 @@ export class TestAmphora {
 
   /** With the configuration file that an Octavia controller gives to its amphorae, units of a systemd, and confined. */
   static startAsOctavia(heartbeat: { controller: string; key: string }): Promise<TestAmphora> {
-    return TestAmphora.#start(true, (amphora) => {
+    return TestAmphora.#start({ confined: true }, (amphora) => {
       writeFileSync(`${amphora.stateDir}.systemctl`, systemctlScript(UNITS, '/run'), { mode: 0o755 });
       return octaviaConf(amphora, heartbeat);
     });
   }
 
   static async #start(
-    confined: boolean,
+    run: HowToRun,
     settings: (amphora: TestAmphora) => object | string,
   ): Promise<TestAmphora> {
-    const amphora = new TestAmphora(await createTestPki(), confined);
+    const amphora = new TestAmphora(await createTestPki(), run);
     try {
       await amphora.#plugManagement();
       await amphora.#writeFiles(settings(amphora));
@@ -107,6 +115,10 @@ export class TestAmphora {
       await amphora.stop();
       throw error;
     }
+  }
+
+  get #program(): string {
+    return this.#run.program ?? join(CHECKOUT, 'agent/main.ts');
   }
 
   get address(): string {
@@ -153,11 +165,14 @@ export class TestAmphora {
       'ip',
       [
         ...['netns', 'exec', this.namespace, 'unshare', '--mount', '--pid', '--fork', '--kill-child'],
-        ...['sh', '-ec', BOOT, 'boot', this.stateDir, ...(this.#confined ? CONFINED : [])],
+        ...['sh', '-ec', BOOT, 'boot', this.stateDir, ...(this.#run.confined ? CONFINED : [])],
         join(CHECKOUT, 'agent/init'),
-        ...[process.execPath, join(CHECKOUT, 'agent/main.ts'), join(this.directory, 'agent.json')],
+        ...[process.execPath, this.#program, join(this.directory, 'agent.json')],
       ],
-      { stdio: ['ignore', 'ignore', 'inherit'] },
+      {
+        stdio: ['ignore', 'ignore', 'inherit'],
+        env: { ...process.env, ...(this.#run.codeCache && { NODE_COMPILE_CACHE: this.#run.codeCache }) },
+      },
     );
     this.#client ??= await this.clientNamed('amphorae-controller');
     this.#connections ??= await this.#connect();
@@ -174,7 +189,7 @@ export class TestAmphora {
   /** Process id, on this host, of the running agent. */
   async agentPid(): Promise<number> {
     for (const pid of await this.#pids()) {
-      if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('agent/main.ts\0--config')) return pid;
+      if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`${this.#program}\0--config`)) return pid;
     }
     throw new Error('the agent does not run');
   }
