@@ -8,8 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { AgentClient, AgentTarget } from '../../src/amphora-api/client.ts';
 import { createAgentClient } from '../../src/amphora-api/undici-client.ts';
+import { waitFor } from '../../src/cli/up/wait.ts';
 import { cloudConfig } from '../../src/providers/openstack/cloud-config.ts';
 import { createTestPki, type TestPki } from '../support/test-pki.ts';
+import { GuestShell, installGuestShell } from './guest-shell.ts';
 
 const execute = promisify(execFile);
 /** By emulation, on a busy host. */
@@ -17,7 +19,7 @@ const BOOT_DEADLINE_MS = 300_000;
 
 /**
  * The amphora image in a virtual machine, as a cloud boots it: a config drive, a management network, and a port on a bridge
- * of this host. Nothing is written to the image. `stop` removes all.
+ * of this host. Nothing is written to the image; the copy that boots has a shell for `inside`. `stop` removes all.
  */
 export class AmphoraVm {
   readonly id = randomUUID();
@@ -27,6 +29,7 @@ export class AmphoraVm {
   readonly #tap = `tq${randomBytes(4).toString('hex')}`;
   #process: ChildProcess | undefined;
   #client: AgentClient | undefined;
+  #shell: GuestShell | undefined;
   #port = 0;
 
   private constructor(pki: TestPki) {
@@ -74,12 +77,19 @@ export class AmphoraVm {
     }
   }
 
+  /** What a line of shell writes inside, as root. */
+  inside(command: string): Promise<string> {
+    if (!this.#shell) throw new Error('the machine does not run');
+    return this.#shell.run(command);
+  }
+
   console(): string {
     return readFileSync(this.#file('console'), 'utf8');
   }
 
   async stop(): Promise<void> {
     await this.#client?.close();
+    this.#shell?.close();
     this.#process?.kill('SIGKILL');
     await execute('ip', ['link', 'delete', this.#tap]).catch(() => {});
     rmSync(this.#directory, { recursive: true, force: true });
@@ -89,9 +99,11 @@ export class AmphoraVm {
     await this.#makeConfigDrive();
     await execute('ip', ['tuntap', 'add', this.#tap, 'mode', 'tap']);
     await execute('ip', ['link', 'set', this.#tap, 'master', bridge, 'up']);
+    await execute('qemu-img', ['convert', '-O', 'raw', image, this.#file('disk')]);
+    await installGuestShell(this.#file('disk'));
     this.#port = await freePort();
     writeFileSync(this.#file('console'), '');
-    const drive = (file: string, format: string) => ['-drive', `file=${file},format=${format},if=virtio`];
+    const drive = (name: string) => ['-drive', `file=${this.#file(name)},format=raw,if=virtio`];
     this.#process = spawn(
       'qemu-system-x86_64',
       [
@@ -105,10 +117,11 @@ export class AmphoraVm {
           '-accel',
           'tcg,thread=multi,tb-size=512',
         ],
-        ...['-cpu', 'max', '-m', '1024', '-smp', '2', '-device', 'virtio-rng-pci', '-snapshot'],
-        ...drive(image, 'qcow2'),
-        ...drive(this.#file('config.iso'), 'raw'),
+        ...['-cpu', 'max', '-m', '1024', '-smp', '2', '-device', 'virtio-rng-pci'],
+        ...drive('disk'),
+        ...drive('config.iso'),
         ...['-serial', `file:${this.#file('console')}`],
+        ...['-serial', `unix:${this.#file('shell')},server=on,wait=off`],
         ...['-netdev', `user,id=management,hostfwd=tcp:127.0.0.1:${this.#port}-:9443`],
         ...['-device', 'virtio-net-pci,netdev=management,romfile='],
         ...['-netdev', `tap,id=vip,ifname=${this.#tap},script=no,downscript=no`],
@@ -117,12 +130,18 @@ export class AmphoraVm {
       { stdio: ['ignore', 'inherit', 'inherit'] },
     );
     this.#client = await this.clientOf(this.pki);
+    this.#shell = await waitFor('QEMU', 20, () => GuestShell.connect(this.#file('shell')));
   }
 
   /** As Nova makes it: some files by user data, one as an injected file, as controllers of either kind ask for. */
   async #makeConfigDrive(): Promise<void> {
     const { cert, key } = await this.pki.issue(this.id);
-    const settings = { amphora_id: this.id, controller_name: 'amphorae-controller', log_level: 'warn' };
+    const settings = {
+      amphora_id: this.id,
+      controller_name: 'amphorae-controller',
+      log_level: 'warn',
+      topology: 'ACTIVE_STANDBY',
+    };
     const drive = this.#file('drive');
     mkdirSync(join(drive, 'openstack/latest'), { recursive: true });
     mkdirSync(join(drive, 'openstack/content'));

@@ -9,6 +9,7 @@ import type { Namespace } from '../../src/cli/demo/namespace.ts';
 import { waitFor } from '../../src/cli/up/wait.ts';
 import type { LoadBalancerGraph, MemberNode } from '../../src/model/graph.ts';
 import { renderHaproxy } from '../../src/render/haproxy.ts';
+import { renderKeepalived } from '../../src/render/keepalived.ts';
 import { lvsListeners, renderLvs } from '../../src/render/lvs.ts';
 import { renderSecurityGroup } from '../../src/render/security-group.ts';
 import {
@@ -29,6 +30,19 @@ import { AmphoraVm } from './amphora-vm.ts';
 
 const IMAGE = process.argv[2] ?? '';
 const MAX_IMAGE_BYTES = 500e6;
+/** Of `systemd-analyze security`: 10 is a unit without any limit. */
+const MAX_EXPOSURE = 6;
+/** linux/capability.h */
+const CAPABILITIES: Record<string, number> = {
+  CAP_KILL: 5,
+  CAP_SETGID: 6,
+  CAP_SETUID: 7,
+  CAP_NET_BIND_SERVICE: 10,
+  CAP_NET_ADMIN: 12,
+  CAP_NET_RAW: 13,
+  CAP_SYS_ADMIN: 21,
+  CAP_SYS_RESOURCE: 24,
+};
 const VIP = '198.51.100.7';
 const VIP6 = '2001:db8:94::7';
 const NUMBERS = [1, 2] as const;
@@ -87,7 +101,7 @@ test('whoever has no certificate of its authority is refused', async () => {
   assert.is(answer, 'refused');
 });
 
-test('a VIP is plugged, and haproxy serves it on both families', async () => {
+test('VIPs are plugged, keepalived takes them, and haproxy serves them on both families', async () => {
   await vm.client.plugVip(vm.target(), VIP, {
     subnet_cidr: '198.51.100.0/24',
     gateway: null,
@@ -100,6 +114,10 @@ test('a VIP is plugged, and haproxy serves it on both families', async () => {
     fixed_ips: [{ ip_address: '2001:db8:94::8', subnet_cidr: '2001:db8:94::/64' }],
   });
   await push(graphOf([]));
+  await waitFor('the VIPs', 60, async () => {
+    const { vrrp_state } = await vm.client.details(vm.target());
+    return vrrp_state === 'MASTER' ? true : undefined;
+  });
   for (const host of [VIP, `[${VIP6}]`]) assert.match(await client.curl(`http://${host}/`, 10), /^member-/);
 });
 
@@ -130,7 +148,7 @@ test('a member that does not take UDP any more gets none', async () => {
   assert.equal(await answers(() => askUdp(`UDP6:[${VIP6}]:53`), 4), ['m2']);
 });
 
-test('SCTP associations are opened with the members of each family', async () => {
+test('SCTP associations are opened with the members of each family, and carry messages both ways', async () => {
   for (const [index, namespace] of members.entries()) {
     for (const family of [4, 6])
       serve(namespace, `IP${family}-RECVFROM:132,fork`, sctp(`answer ${index + 1}`));
@@ -157,6 +175,46 @@ test('a listener that is removed answers no more', async () => {
   assert.is(await askSctp(`IP4-SENDTO:${VIP}:132`), '');
 });
 
+test('the agent and all that it started have the capabilities of its unit and no others', async () => {
+  const unit = await vm.inside('cat /etc/systemd/system/amphora-agent.service');
+  const [names = ''] = /(?<=^CapabilityBoundingSet=).*$/m.exec(unit) ?? [];
+  const wanted = names.split(' ').reduce((mask, name) => mask | (1 << (CAPABILITIES[name] ?? 31)), 0);
+  const processes = await vm.inside(
+    'for pid in $(cat /sys/fs/cgroup/system.slice/amphora-agent.service/cgroup.procs); do ' +
+      'echo $(grep -E "^(Name|CapBnd|Seccomp):" /proc/$pid/status | cut -f2) $(cut -d " " -f 19 /proc/$pid/stat); done',
+  );
+  const found = processes
+    .trim()
+    .split('\n')
+    .map((line) => line.split(' '));
+  for (const [name, bounding, seccomp] of found) {
+    assert.is(Number(`0x${bounding}`), wanted, name);
+    assert.is(seccomp, '2', name);
+  }
+  // Node.js calls itself by its main thread.
+  assert.equal([...new Set(found.map(([name]) => name))].sort(), ['MainThread', 'haproxy', 'keepalived']);
+  // A busy machine must not keep it from its advertisements.
+  assert.ok(found.some(([name, , , nice]) => name === 'keepalived' && nice === '-20'));
+});
+
+test('systemd finds the agent confined', async () => {
+  const verdict = (await vm.inside('systemd-analyze security --no-pager amphora-agent | tail -n 1')).trim();
+  process.stdout.write(`${verdict}\n`);
+  assert.ok(Number(/: ([\d.]+) /.exec(verdict)?.[1]) < MAX_EXPOSURE);
+});
+
+test('what haproxy logs is in the journal', async () => {
+  assert.match(await vm.inside('journalctl --no-pager -t haproxy'), /Proxy \S+ started/);
+});
+
+test('nothing in the image has failed, and an agent that dies is back with all that it ran', async () => {
+  assert.is((await vm.inside('systemctl --failed --no-legend --plain')).trim(), '');
+  await vm.inside('systemctl kill --signal=KILL --kill-whom=main amphora-agent');
+  await vm.untilReady();
+  assert.match(await client.curl(`http://${VIP}/`, 10), /^member-/);
+  assert.is((await vm.client.details(vm.target())).vrrp_state, 'MASTER');
+});
+
 /** A load balancer with a web listener and one of each of these protocols. */
 function graphOf(
   protocols: ('UDP' | 'SCTP')[],
@@ -172,7 +230,12 @@ function graphOf(
   return loadBalancer({
     vip: { address: VIP, subnetId: uuid(90), networkId: uuid(91), portId: uuid(92) },
     additionalVips: [{ address: VIP6, subnetId: uuid(93), networkId: uuid(91), portId: uuid(92) }],
-    amphorae: [amphoraNode({ id: vm.id, vrrpIp: '198.51.100.8' })],
+    topology: 'ACTIVE_STANDBY',
+    amphorae: [
+      amphoraNode({ id: vm.id, vrrpIp: '198.51.100.8', vrrpPriority: 100 }),
+      // Which is never there.
+      amphoraNode({ id: uuid(3), vrrpIp: '198.51.100.9', vrrpPriority: 90 }),
+    ],
     listeners: [
       listener(),
       ...protocols.map((protocol) =>
@@ -204,10 +267,13 @@ async function push(graph: LoadBalancerGraph): Promise<void> {
   const [node] = graph.amphorae;
   assert.ok(node);
   const config = renderHaproxy(graph, node);
-  assert.ok(config);
+  const keepalived = renderKeepalived(graph, node);
+  assert.ok(config && keepalived);
   await vm.client.uploadHaproxy(vm.target(), graph.id, config);
   await vm.client.reloadHaproxy(vm.target(), graph.id);
   await vm.client.setSecurityGroup(vm.target(), renderSecurityGroup(graph, node));
+  await vm.client.uploadKeepalived(vm.target(), keepalived);
+  await vm.client.reloadKeepalived(vm.target());
   for (const each of lvsListeners(graph)) {
     const lvs = renderLvs(graph, each);
     assert.ok(lvs);
@@ -241,17 +307,15 @@ async function askUdp(target: string): Promise<string> {
 
 let sourcePort = 7_000;
 
-/** The tag of whoever answers an INIT, if the answer is sound. */
+/** What whoever takes the association answers to a question, if the answer is sound. */
 async function askSctp(target: string): Promise<string> {
-  const program = `${process.execPath} ${join(import.meta.dirname, 'sctp.ts')}`;
   sourcePort += 1;
-  const answer = await inClient(
-    `${program} init ${sourcePort} 2905 | socat -t 2 - ${target} | ${program} show`,
-  );
+  const program = sctp(`ask ${sourcePort} 2905`);
+  const answer = await inClient(`timeout 4 socat "${program}" ${target} 2>&1 | grep '^{'`);
   if (answer === '') return '';
-  const { type, sourcePort: from, tag, intact } = JSON.parse(answer);
-  assert.equal({ type, from, intact }, { type: 2, from: 2905, intact: true });
-  return String(tag);
+  const { text, ...packet } = JSON.parse(answer);
+  assert.equal(packet, { sourcePort: 2905, intact: true });
+  return text;
 }
 
 async function inClient(script: string): Promise<string> {

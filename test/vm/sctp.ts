@@ -1,76 +1,121 @@
 /**
- * As much of SCTP (RFC 9260) as opening an association takes, for hosts whose kernel has none: packets go in and out of raw
- * sockets, which socat opens.
+ * As much of SCTP (RFC 9260) as an association with one message each way takes, for hosts whose kernel has none: packets go
+ * in and out of raw sockets, which socat opens.
  *
- *   sctp.ts init SOURCE_PORT PORT    writes an INIT to standard output
- *   sctp.ts answer TAG               reads a packet and writes the answer: INIT ACK with that tag, COOKIE ACK
- *   sctp.ts show                     reads a packet and prints {"type", "sourcePort", "tag", "intact"}
+ *   sctp.ts ask SOURCE_PORT PORT    opens an association on standard input and output, sends a question, and prints the
+ *                                   answer to standard error: {"text", "sourcePort", "intact"}
+ *   sctp.ts answer TEXT             reads a packet and writes the answer: INIT ACK; or COOKIE ACK, SACK and the text
  */
-const CHUNK = { init: 1, initAck: 2, cookieEcho: 10, cookieAck: 11 };
+const CHUNK = { data: 0, init: 1, initAck: 2, sack: 3, cookieEcho: 10, cookieAck: 11 };
 const STATE_COOKIE = 7;
 const HEADER = 12;
-const OWN_TAG = 0x0a0b0c0d;
+const DATA_HEADER = 12;
+/** Not in fragments. */
+const WHOLE_MESSAGE = 3;
+const ASKERS_TAG = 0x0a0b0c0d;
+const ANSWERERS_TAG = 0x01020304;
+const FIRST_TSN = 1;
+const WINDOW = 65_535;
+
+interface Chunk {
+  type: number;
+  body: Buffer;
+}
 
 const [, , command, ...args] = process.argv;
-if (command === 'init') {
+if (command === 'ask') {
   const [sourcePort = 0, port = 0] = args.map(Number);
-  process.stdout.write(packet(sourcePort, port, 0, chunk(CHUNK.init, initBody(OWN_TAG))));
+  process.stdout.write(packet(sourcePort, port, 0, [chunk(CHUNK.init, initBody(ASKERS_TAG))]));
+  process.stdin.on('data', (data: Buffer) => ask(withoutIpHeader(data)));
 } else {
   process.stdin.once('data', (data: Buffer) => {
-    const received = withoutIpHeader(data);
-    process.stdout.write(command === 'answer' ? answer(received, Number(args[0])) : show(received));
+    process.stdout.write(answer(withoutIpHeader(data), args.join(' ')));
     process.stdin.destroy();
   });
 }
 
-function answer(received: Buffer, tag: number): Buffer {
+function ask(received: Buffer): void {
   const [from, to] = [received.readUInt16BE(0), received.readUInt16BE(2)];
-  const body = received.subarray(HEADER + 4);
-  switch (received[HEADER]) {
-    case CHUNK.init: {
-      // The cookie is all that we remember of the peer.
-      const peersTag = body.readUInt32BE(0);
-      const cookie = Buffer.from([0, STATE_COOKIE, 0, 8, 0, 0, 0, 0]);
-      cookie.writeUInt32BE(peersTag, 4);
-      const reply = chunk(CHUNK.initAck, Buffer.concat([initBody(tag), cookie]));
-      return packet(to, from, peersTag, reply);
+  for (const { type, body } of chunksOf(received)) {
+    if (type === CHUNK.initAck) {
+      const tag = body.readUInt32BE(0);
+      const cookie = body.subarray(16 + 4, 16 + body.readUInt16BE(16 + 2));
+      const chunks = [chunk(CHUNK.cookieEcho, cookie), message('a question')];
+      process.stdout.write(packet(to, from, tag, chunks));
+    } else if (type === CHUNK.data) {
+      const intact = checksum(received) === received.readUInt32LE(8);
+      const text = body.subarray(DATA_HEADER).toString();
+      process.stderr.write(`${JSON.stringify({ text, sourcePort: from, intact })}\n`);
+      process.stdin.destroy();
     }
-    case CHUNK.cookieEcho:
-      return packet(to, from, body.readUInt32BE(0), chunk(CHUNK.cookieAck, Buffer.alloc(0)));
-    default:
-      return Buffer.alloc(0);
   }
 }
 
-function show(received: Buffer): string {
-  const intact = checksum(received) === received.readUInt32LE(8);
-  const type = received[HEADER];
-  const tag = received.readUInt32BE(HEADER + 4);
-  return `${JSON.stringify({ type, sourcePort: received.readUInt16BE(0), tag, intact })}\n`;
+function answer(received: Buffer, text: string): Buffer {
+  const [from, to] = [received.readUInt16BE(0), received.readUInt16BE(2)];
+  const [first, second] = chunksOf(received);
+  if (first?.type === CHUNK.init) {
+    // The cookie is all that we remember of the peer: its tag.
+    const cookie = Buffer.from([0, STATE_COOKIE, 0, 8, ...first.body.subarray(0, 4)]);
+    const reply = chunk(CHUNK.initAck, Buffer.concat([initBody(ANSWERERS_TAG), cookie]));
+    return packet(to, from, first.body.readUInt32BE(0), [reply]);
+  }
+  if (first?.type !== CHUNK.cookieEcho) return Buffer.alloc(0);
+  const asked = second?.type === CHUNK.data ? [acknowledgement(), message(text)] : [];
+  const chunks = [chunk(CHUNK.cookieAck, Buffer.alloc(0)), ...asked];
+  return packet(to, from, first.body.readUInt32BE(0), chunks);
+}
+
+function* chunksOf(received: Buffer): Generator<Chunk> {
+  for (let at = HEADER; at + 4 <= received.length; ) {
+    const length = received.readUInt16BE(at + 2);
+    yield { type: received.readUInt8(at), body: received.subarray(at + 4, at + length) };
+    at += padded(length);
+  }
+}
+
+function message(text: string): Buffer {
+  const head = Buffer.alloc(DATA_HEADER);
+  head.writeUInt32BE(FIRST_TSN, 0);
+  return chunk(CHUNK.data, Buffer.concat([head, Buffer.from(text)]), WHOLE_MESSAGE);
+}
+
+function acknowledgement(): Buffer {
+  const body = Buffer.alloc(12);
+  body.writeUInt32BE(FIRST_TSN, 0);
+  body.writeUInt32BE(WINDOW, 4);
+  return chunk(CHUNK.sack, body);
 }
 
 function initBody(tag: number): Buffer {
   const body = Buffer.alloc(16);
   body.writeUInt32BE(tag, 0);
-  body.writeUInt32BE(65_535, 4);
+  body.writeUInt32BE(WINDOW, 4);
   body.writeUInt16BE(1, 8);
   body.writeUInt16BE(1, 10);
-  body.writeUInt32BE(1, 12);
+  body.writeUInt32BE(FIRST_TSN, 12);
   return body;
 }
 
-function chunk(type: number, body: Buffer): Buffer {
-  const head = Buffer.from([type, 0, 0, 0]);
-  head.writeUInt16BE(4 + body.length, 2);
-  return Buffer.concat([head, body]);
+function chunk(type: number, body: Buffer, flags = 0): Buffer {
+  const whole = Buffer.alloc(padded(4 + body.length));
+  whole.writeUInt8(type, 0);
+  whole.writeUInt8(flags, 1);
+  whole.writeUInt16BE(4 + body.length, 2);
+  body.copy(whole, 4);
+  return whole;
 }
 
-function packet(sourcePort: number, port: number, verificationTag: number, content: Buffer): Buffer {
+function padded(length: number): number {
+  return (length + 3) & ~3;
+}
+
+function packet(sourcePort: number, port: number, verificationTag: number, chunks: Buffer[]): Buffer {
   const header = Buffer.alloc(HEADER);
   header.writeUInt16BE(sourcePort, 0);
   header.writeUInt16BE(port, 2);
   header.writeUInt32BE(verificationTag, 4);
-  const whole = Buffer.concat([header, content]);
+  const whole = Buffer.concat([header, ...chunks]);
   whole.writeUInt32LE(checksum(whole), 8);
   return whole;
 }
