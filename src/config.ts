@@ -384,6 +384,11 @@ export const settings = {
     "Octavia's: six heartbeats lost in a row are no accident, the amphora is stale.",
   ),
   heartbeat_check_seconds: setting(Seconds, 3, "How often to look for stale amphorae; Octavia's."),
+  connection_logging: setting(
+    Flag,
+    false,
+    'Whether haproxy logs each connection, to the syslog of its amphora, as those of Octavia do: it costs throughput.',
+  ),
 
   // The netns provider.
   netns_management_cidr: setting(

@@ -14,25 +14,28 @@ export type AmphoraInfo = z.infer<typeof AmphoraInfo>;
 export const VrrpState = z.enum(['MASTER', 'BACKUP', 'FAULT']);
 export type VrrpState = z.infer<typeof VrrpState>;
 
+/** Octavia's agent sends what it has read from /proc as it is: text. */
+const Amount = z.coerce.number();
+
 /** Answer of `GET /1.0/details` (contract D3). */
 export const AmphoraDetails = AmphoraInfo.extend({
-  networks: z.record(z.string(), z.object({ network_tx: z.number(), network_rx: z.number() })),
+  networks: z.record(z.string(), z.object({ network_tx: Amount, network_rx: Amount })),
   active: z.boolean(),
-  haproxy_count: z.number(),
-  lvs_listener_process_count: z.number(),
-  cpu_count: z.number(),
-  cpu: z.object({ total: z.number(), user: z.number(), system: z.number(), soft_irq: z.number() }),
+  haproxy_count: Amount,
+  lvs_listener_process_count: Amount,
+  cpu_count: Amount,
+  cpu: z.object({ total: Amount, user: Amount, system: Amount, soft_irq: Amount }),
   memory: z.object({
-    total: z.number(),
-    free: z.number(),
-    buffers: z.number(),
-    cached: z.number(),
-    swap_used: z.number(),
-    shared: z.number(),
-    slab: z.number(),
+    total: Amount,
+    free: Amount,
+    buffers: Amount,
+    cached: Amount,
+    swap_used: Amount,
+    shared: Amount,
+    slab: Amount,
   }),
-  disk: z.object({ used: z.number(), available: z.number() }),
-  load: z.array(z.number()),
+  disk: z.object({ used: Amount, available: Amount }),
+  load: z.array(Amount),
   active_tuned_profiles: z.string(),
   topology: z.string(),
   topology_status: z.string(),

@@ -16,7 +16,7 @@ import { readTlsMaterial } from './tls-material.ts';
  * Bring haproxy, and keepalived in a pair, to the load balancer as it is stored now. A listener whose TLS material cannot be
  * read is left out and becomes ERROR; the others go on (contract B3).
  */
-export function pushConfig({ db, provider: { agent }, secrets }: EffectDependencies) {
+export function pushConfig({ db, provider: { agent }, secrets, config }: EffectDependencies) {
   return async (
     reference: EffectInput<'pushConfig'>,
     context: EffectContext,
@@ -25,7 +25,8 @@ export function pushConfig({ db, provider: { agent }, secrets }: EffectDependenc
     const target = agentOf(amphora, context);
     const { files, unreadable } = await readTlsMaterial(graph, secrets);
     const listeners = graph.listeners.filter(({ id }) => !unreadable.has(id));
-    await pushHaproxy(agent, target, { ...graph, listeners }, amphora, files);
+    const logConnections = config.connection_logging;
+    await pushHaproxy(agent, target, { ...graph, listeners }, amphora, { files, logConnections });
     await pushLvs(agent, target, graph);
     const keepalived = renderKeepalived(graph, amphora);
     if (keepalived !== undefined) {
@@ -46,9 +47,10 @@ export async function pushHaproxy(
   target: AgentTarget,
   graph: LoadBalancerGraph,
   amphora: AmphoraNode,
-  files: TlsFiles,
+  { files, logConnections }: { files: TlsFiles; logConnections: boolean },
 ): Promise<void> {
-  const config = renderHaproxy(graph, amphora, files);
+  const machine = haproxyListeners(graph).length > 0 ? await agent.details(target) : undefined;
+  const config = renderHaproxy(graph, amphora, files, { logConnections, ...(machine && { machine }) });
   if (config === undefined) return agent.deleteHaproxy(target, graph.id);
   const removeUnused = await pushCertificates(
     agent,

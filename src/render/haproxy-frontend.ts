@@ -1,7 +1,7 @@
 import type { ListenerNode, LoadBalancerGraph } from '../model/graph.ts';
 import { defaultPool, vipAddresses } from './desired.ts';
 import { policyLines } from './haproxy-l7.ts';
-import { endpoint, line, section } from './haproxy-syntax.ts';
+import { endpoint, line, quote, section } from './haproxy-syntax.ts';
 import { bindTls } from './haproxy-tls.ts';
 import type { TlsFiles } from './tls-files.ts';
 
@@ -12,12 +12,19 @@ const DEFAULT_CONNECTION_LIMIT = 50_000;
 const DEFAULT_TIMEOUT_CLIENT_DATA_MS = 50_000;
 
 /** The frontend of a listener (contract E2). */
-export function frontend(graph: LoadBalancerGraph, listener: ListenerNode, files: TlsFiles): string {
+export function frontend(
+  graph: LoadBalancerGraph,
+  listener: ListenerNode,
+  files: TlsFiles,
+  logConnections: boolean,
+): string {
   const tls = bindTls(graph, listener, files);
   const pool = defaultPool(graph, listener);
   return section(`frontend ${listener.id}`, [
     `mode ${listenerMode(listener)}`,
     ...vipAddresses(graph).map((address) => line(`bind ${endpoint(address, listener.protocolPort)}`, tls)),
+    // Members that come and go are logged by backends.
+    logConnections ? `log-format ${logFormat(graph, listener)}` : 'no log',
     `maxconn ${connectionLimit(listener)}`,
     `timeout client ${listener.timeoutClientData || DEFAULT_TIMEOUT_CLIENT_DATA_MS}`,
     listener.timeoutTcpInspect > 0 && `tcp-request inspect-delay ${listener.timeoutTcpInspect}`,
@@ -26,6 +33,14 @@ export function frontend(graph: LoadBalancerGraph, listener: ListenerNode, files
     ...(listener.protocol === 'PROMETHEUS' ? prometheus : policyLines(graph, listener)),
     pool && `default_backend ${pool.id}:${listener.id}`,
   ]);
+}
+
+/** Octavia's: project, load balancer, frontend, client, time, request, status, bytes, certificate, member, termination. */
+function logFormat({ projectId, id }: LoadBalancerGraph, listener: ListenerNode): string {
+  const [request, status] = listenerMode(listener) === 'http' ? ['%{+Q}r', '%ST'] : ['-', '-'];
+  const certificate = '%[ssl_c_verify] %{+Q}[ssl_c_s_dn]';
+  const owner = projectId.replaceAll('%', '%%');
+  return quote(`${owner} ${id} %f %ci %cp %t ${request} ${status} %B %U ${certificate} %b %s %Tt %tsc`);
 }
 
 /** haproxy's own exporter answers; upstream has a process of its own between it and the client. */

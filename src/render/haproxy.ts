@@ -1,3 +1,4 @@
+import type { AmphoraDetails } from '../amphora-api/info.ts';
 import { peerName } from '../amphora-api/peer-name.ts';
 import type { AmphoraNode, ListenerNode, LoadBalancerGraph } from '../model/graph.ts';
 import { activeHealthMonitor, haproxyListeners, poolsOf } from './desired.ts';
@@ -10,6 +11,19 @@ const MAX_CONNECTION_LIMIT = 1_000_000;
 /** Where haproxies exchange their stick tables (contract E1). */
 const PEER_PORT = 1025;
 
+/** Where amphorae take what haproxy logs (contract E1). Where nobody listens it is lost, and haproxy does not mind. */
+const SYSLOG = '/run/rsyslog/octavia/log';
+/** Of images that keep a CPU free for the network's interrupts (contract E1). */
+const PINNING_PROFILE = 'amphora';
+
+/** What haproxy's configuration depends on besides the load balancer. */
+export interface HaproxyHost {
+  /** What the amphora is; one with a single CPU where nobody knows. */
+  machine?: Pick<AmphoraDetails, 'cpu_count' | 'active_tuned_profiles'>;
+  /** Whether haproxy logs each connection. */
+  logConnections?: boolean;
+}
+
 /**
  * haproxy's configuration of a load balancer in one of its amphorae (contract E1 to E3); undefined when it has no listener
  * to serve. The same load balancer gives the same text.
@@ -19,14 +33,15 @@ export function renderHaproxy(
   graph: LoadBalancerGraph,
   amphora: AmphoraNode,
   files: TlsFiles = new TlsFiles(),
+  { machine, logConnections = false }: HaproxyHost = {},
 ): string | undefined {
   const listeners = haproxyListeners(graph);
   if (listeners.length === 0) return undefined;
   const sections = [
-    globalSection(graph, listeners),
+    globalSection(graph, listeners, machine),
     defaultsSection(),
     ...peersSections(graph, amphora, listeners),
-    ...listeners.map((listener) => frontend(graph, listener, files)),
+    ...listeners.map((listener) => frontend(graph, listener, files, logConnections)),
     ...listeners.flatMap((listener) =>
       poolsOf(graph, listener).map((pool) => backend(graph, pool, listener, files)),
     ),
@@ -34,26 +49,40 @@ export function renderHaproxy(
   return `${sections.join('\n\n')}\n`;
 }
 
-function globalSection(graph: LoadBalancerGraph, listeners: ListenerNode[]): string {
+function globalSection(
+  graph: LoadBalancerGraph,
+  listeners: ListenerNode[],
+  machine: HaproxyHost['machine'],
+): string {
   const { id } = graph;
   const connections = listeners.reduce((sum, listener) => sum + connectionLimit(listener), 0);
   const pings = poolsInUse(graph, listeners).some((pool) => activeHealthMonitor(pool)?.type === 'PING');
   return section('global', [
     'user nobody',
     'group nogroup',
+    `log ${SYSLOG} local0`,
+    `log ${SYSLOG} local1 notice`,
     `stats socket /var/lib/octavia/${id}.sock mode 0600 level admin`,
     `server-state-file /var/lib/octavia/${id}/servers-state`,
     `maxconn ${Math.min(connections, MAX_CONNECTION_LIMIT)}`,
     // Where the host allows fewer files than that, serving fewer connections beats serving none.
     'no strict-limits',
+    ...(machine ? pinning(machine) : []),
     pings && 'external-check',
     pings && 'insecure-fork-wanted',
   ]);
 }
 
+/** A thread for each CPU but the first. */
+function pinning({ cpu_count, active_tuned_profiles }: NonNullable<HaproxyHost['machine']>): string[] {
+  if (cpu_count < 2 || !active_tuned_profiles.split(/\s+/).includes(PINNING_PROFILE)) return [];
+  const threads = cpu_count - 1;
+  return [`nbthread ${threads}`, `cpu-map auto:1/1-${threads} 1-${threads}`];
+}
+
 function defaultsSection(): string {
   return section('defaults', [
-    'no log',
+    'log global',
     'retries 3',
     'option redispatch',
     'option splice-request',

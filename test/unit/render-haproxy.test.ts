@@ -350,6 +350,29 @@ for (const [name, graph] of Object.entries(cases)) {
   });
 }
 
+test('a machine that is tuned for it keeps its first CPU free of haproxy', () => {
+  const linesOf = (cpu_count: number, active_tuned_profiles: string) =>
+    renderHaproxy(loadBalancer(), amphora(), undefined, { machine: { cpu_count, active_tuned_profiles } })
+      ?.split('\n')
+      .filter((line) => /nbthread|cpu-map/.test(line))
+      .map((line) => line.trim());
+  assert.equal(linesOf(4, 'virtual-guest amphora'), ['nbthread 3', 'cpu-map auto:1/1-3 1-3']);
+  assert.equal(linesOf(2, 'amphora'), ['nbthread 1', 'cpu-map auto:1/1-1 1-1']);
+  assert.equal(linesOf(1, 'amphora'), []);
+  assert.equal(linesOf(4, 'virtual-guest'), []);
+});
+
+test('a log of connections names the project and the load balancer, and says nothing of HTTP where there is none', () => {
+  const graph = loadBalancer({
+    projectId: "%[env(HOME)] ' x",
+    listeners: [listener(), listener({ id: uuid(11), protocol: 'TCP', protocolPort: 81 })],
+    pools: [pool()],
+  });
+  const config = renderHaproxy(graph, amphora(), undefined, { logConnections: true }) ?? '';
+  checkHaproxy(config);
+  assertGolden('haproxy/connection-log.cfg', config);
+});
+
 test('the certificates of a listener are listed, the default first, each once', () => {
   const graph = cases['tls-termination'] as LoadBalancerGraph;
   const lines = (render(graph).files.get(tlsPath(graph, `${uuid(10)}.pem`)) ?? '').trim().split('\n');
