@@ -6,10 +6,11 @@ import {
   type Statechart,
   statesOf,
 } from './statechart.ts';
+import { type Row, rowsOf } from './text.ts';
 
 /**
- * What of a chart becomes a box, a line in a box, or an arrow. Arrows tell the story; what leads nowhere, or from nearly
- * everywhere to the same place, is a line in the box that it starts from, because so many arrows say nothing any more.
+ * What of a chart becomes a box, text in a box, or an arrow. Arrows tell the story; what leads nowhere, or from nearly
+ * everywhere to the same place, is written in the box that it starts from, because so many arrows say nothing any more.
  */
 export interface Drawing {
   root: Box;
@@ -18,24 +19,29 @@ export interface Drawing {
 
 export interface Box {
   state: ChartState;
-  lines: Line[];
+  captions: Caption[];
   boxes: Box[];
 }
 
-export type Line =
-  | { kind: 'effect'; name: string }
-  /** `target` is where it leads to, if anywhere. */
-  | { kind: 'transition'; transition: ChartTransition; target: string | undefined };
+/** What is written in a box or on an arrow: an effect, or a transition with its key. */
+export interface Caption {
+  key: string | undefined;
+  cause: ChartTransition['cause'] | 'effect';
+  rows: Row[];
+}
 
 export interface Arrow {
   id: string;
   from: string;
   to: string;
-  /** Written on the arrow. */
-  transitions: ChartTransition[];
-  /** Keys of the transitions of states inside that share the arrow, and are lines there. */
+  captions: Caption[];
+  /** Keys of the transitions of states inside that share the arrow, and are captions there. */
   carries: string[];
 }
+
+/** In characters: how long a row of text may be in a box, and on an arrow. */
+const BOX_ROW = 36;
+const ARROW_ROW = 24;
 
 /** More arrows than these to one state, all from beside it, are not drawn. */
 const CROWD = 4;
@@ -43,23 +49,28 @@ const CROWD = 4;
 /** Decide how a chart is drawn. Pure. */
 export function drawingOf({ root, transitions }: Statechart): Drawing {
   const arrows = new Map<string, Arrow>();
-  const lines = new Map<string, Line[]>();
+  const captions = new Map<string, Caption[]>();
   const order = statesOf(root).map(({ path }) => path);
-  const addLine = (transition: ChartTransition) => {
-    const { from, to } = transition;
-    lines.set(from, [...(lines.get(from) ?? []), { kind: 'transition', transition, target: to }]);
+  const inBox = (transition: ChartTransition) => {
+    const { from, label } = transition;
+    const caption = captionOf(transition, `${label}${destination(transition)}`, BOX_ROW);
+    captions.set(from, [...(captions.get(from) ?? []), caption]);
   };
   const arrow = (from: string, to: string) => {
     const id = `${from}>${to}`;
-    const known = arrows.get(id) ?? { id, from, to, transitions: [], carries: [] };
+    const known = arrows.get(id) ?? { id, from, to, captions: [], carries: [] };
     arrows.set(id, known);
     return known;
+  };
+
+  const onArrow = (known: Arrow, transition: ChartTransition) => {
+    known.captions.push(captionOf(transition, transition.label, ARROW_ROW));
   };
 
   const leaving = transitions.filter(leaves);
   for (const transition of transitions) {
     if (!leaves(transition)) {
-      addLine(transition);
+      inBox(transition);
       continue;
     }
     const { from, to } = transition;
@@ -67,15 +78,15 @@ export function drawingOf({ root, transitions }: Statechart): Drawing {
     const besides = new Set(leaving.filter((other) => other.to === to).map(outermost));
     if (new Set(sharing.map((other) => other.from)).size > 1) {
       const shared = arrow(outermost(transition), to);
-      if (from === shared.from) shared.transitions.push(transition);
+      if (from === shared.from) onArrow(shared, transition);
       else {
         shared.carries.push(transition.key);
-        addLine(transition);
+        inBox(transition);
       }
-    } else if (besides.size > CROWD && order.indexOf(to) !== order.indexOf(from) + 1) addLine(transition);
-    else arrow(from, to).transitions.push(transition);
+    } else if (besides.size > CROWD && order.indexOf(to) !== order.indexOf(from) + 1) inBox(transition);
+    else onArrow(arrow(from, to), transition);
   }
-  return { root: boxOf(root, lines), arrows: [...arrows.values()] };
+  return { root: boxOf(root, captions), arrows: [...arrows.values()] };
 }
 
 /** It ends the state that it starts from, and begins another. */
@@ -91,11 +102,23 @@ function outermost({ from, to }: ChartTransition & { to: string }): string {
   return path;
 }
 
-function boxOf(state: ChartState, lines: Map<string, Line[]>): Box {
-  const effects = state.effects.map((name) => ({ kind: 'effect' as const, name }));
+/** Where a transition that has no arrow leads to. */
+function destination({ from, to }: ChartTransition): string {
+  if (to === undefined) return '';
+  return to === from ? ' ↻' : ` → ${to.slice(to.lastIndexOf('.') + 1)}`;
+}
+
+function captionOf({ key, cause, condition }: ChartTransition, text: string, limit: number): Caption {
+  return { key, cause, rows: rowsOf(text, condition, limit) };
+}
+
+function boxOf(state: ChartState, captions: Map<string, Caption[]>): Box {
+  const effects = state.effects.map(
+    (name): Caption => ({ key: undefined, cause: 'effect', rows: rowsOf(`⚙ ${name}`, '', BOX_ROW) }),
+  );
   return {
     state,
-    lines: [...effects, ...(lines.get(state.path) ?? [])],
-    boxes: state.states.map((inner) => boxOf(inner, lines)),
+    captions: [...effects, ...(captions.get(state.path) ?? [])],
+    boxes: state.states.map((inner) => boxOf(inner, captions)),
   };
 }

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { ElkExtendedEdge, ElkNode, LayoutOptions } from 'elkjs/lib/elk-api.js';
-import type { Arrow, Box, Drawing, Line } from './drawing.ts';
-import { LINE_HEIGHT, monoWidth, titleWidth } from './text.ts';
+import type { Arrow, Box, Caption, Drawing } from './drawing.ts';
+import { ROW_HEIGHT, rowWidth, titleWidth } from './text.ts';
 
 export interface Point {
   x: number;
@@ -73,56 +73,33 @@ export function graphOf({ root, arrows }: Drawing): ElkNode {
   return { id: 'all', layoutOptions: options, children: [nodeOf(root)], edges: arrows.map(edgeOf) };
 }
 
-/** What a line in a box or on an arrow says: the second part is less important. */
-export function lineText(line: Line): [text: string, condition: string] {
-  if (line.kind === 'effect') return [`⚙ ${line.name}`, ''];
-  const { transition, target } = line;
-  const { label, condition, from } = transition;
-  if (target === undefined) return [label, condition];
-  const name = target === from ? '↻' : `→ ${target.slice(target.lastIndexOf('.') + 1)}`;
-  return [`${label} ${name}`, condition];
-}
-
-function lineWidth([text, condition]: [string, string]): number {
-  return monoWidth(condition === '' ? text : `${text} ${condition}`);
-}
-
-function nodeOf({ state, lines, boxes }: Box): ElkNode {
-  const text = {
-    width: Math.max(titleWidth(state.name), ...lines.map((line) => lineWidth(lineText(line)))) + 2 * PADDING,
-    height: TITLE_HEIGHT + lines.length * LINE_HEIGHT + (lines.length > 0 ? PADDING / 2 : 0),
-  };
-  if (boxes.length === 0) return { id: state.path, ...text };
-  const padding = `[top=${text.height + 14},left=18,bottom=18,right=18]`;
+function nodeOf({ state, captions, boxes }: Box): ElkNode {
+  const text = sizeOf(captions);
+  const width = Math.max(titleWidth(state.name), text.width) + 2 * PADDING;
+  const height = TITLE_HEIGHT + text.height + (captions.length > 0 ? PADDING / 2 : 0);
+  if (boxes.length === 0) return { id: state.path, width, height };
   return {
     id: state.path,
     children: boxes.map(nodeOf),
     layoutOptions: {
-      'elk.padding': padding,
+      'elk.layered.nodePlacement.strategy': 'NETWORK_SIMPLEX',
+      'elk.padding': `[top=${height + 14},left=18,bottom=18,right=18]`,
       'elk.nodeSize.constraints': 'MINIMUM_SIZE',
-      'elk.nodeSize.minimum': `(${text.width},${text.height})`,
+      'elk.nodeSize.minimum': `(${width},${height})`,
     },
   };
 }
 
-function edgeOf({ id, from, to, transitions }: Arrow): ElkExtendedEdge {
-  const texts = transitions.map(({ label, condition }) => [label, condition] as [string, string]);
-  return {
-    id,
-    sources: [from],
-    targets: [to],
-    labels:
-      texts.length === 0
-        ? []
-        : [
-            {
-              text: id,
-              width: Math.max(...texts.map(lineWidth)) + 8,
-              height: texts.length * LINE_HEIGHT,
-              layoutOptions: { 'elk.edgeLabels.inline': 'true', 'elk.edgeLabels.placement': 'CENTER' },
-            },
-          ],
-  };
+function edgeOf({ id, from, to, captions }: Arrow): ElkExtendedEdge {
+  const { width, height } = sizeOf(captions);
+  const layoutOptions = { 'elk.edgeLabels.inline': 'true', 'elk.edgeLabels.placement': 'CENTER' };
+  const labels = captions.length > 0 ? [{ text: id, width: width + 8, height, layoutOptions }] : [];
+  return { id, sources: [from], targets: [to], labels };
+}
+
+function sizeOf(captions: Caption[]): { width: number; height: number } {
+  const rows = captions.flatMap((caption) => caption.rows);
+  return { width: Math.max(0, ...rows.map(rowWidth)), height: rows.length * ROW_HEIGHT };
 }
 
 function nodesOf(node: ElkNode): ElkNode[] {

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Arrow, Box, Line } from './drawing.ts';
-import { type Layout, lineText, PADDING, type Point, TITLE_HEIGHT } from './layout.ts';
+import type { Arrow, Box, Caption } from './drawing.ts';
+import { type Layout, PADDING, type Point, TITLE_HEIGHT } from './layout.ts';
 import { type ChartState, isWithin } from './statechart.ts';
-import { LINE_HEIGHT } from './text.ts';
+import { ROW_HEIGHT } from './text.ts';
 
 /** Rules of style for pictures of charts. They go into a picture that stands alone; a page links them. */
 export const chartStyle = readFileSync(join(import.meta.dirname, 'chart.css'), 'utf8');
@@ -41,7 +41,7 @@ export function svgOf(chart: Layout, title: string, highlight: Highlight = {}, s
 }
 
 function boxSvg(chart: Layout, box: Box, lit: string | undefined, last: Set<string>): string {
-  const { state, lines, boxes } = box;
+  const { state, captions, boxes } = box;
   const area = chart.areas.get(state.path);
   if (area === undefined) return '';
   const { x, y, width, height } = area;
@@ -53,10 +53,8 @@ function boxSvg(chart: Layout, box: Box, lit: string | undefined, last: Set<stri
     state.kind === 'final' &&
       `<rect class="inner" x="${x + 3}" y="${y + 3}" width="${width - 6}" height="${height - 6}" rx="6"/>`,
     state.initial && `<circle class="begin" cx="${x}" cy="${y}" r="5"/>`,
-    titleSvg(state, area.x, area.y, width, lines.length + boxes.length > 0),
-    ...lines.map((line, index) =>
-      lineSvg(line, x + PADDING, y + TITLE_HEIGHT + (index + 0.7) * LINE_HEIGHT, last),
-    ),
+    titleSvg(state, x, y, width, captions.length + boxes.length > 0),
+    ...captionsSvg(captions, `x="${x + PADDING}"`, y + TITLE_HEIGHT, last),
     ...boxes.map((inner) => boxSvg(chart, inner, lit, last)),
     '</g>',
   ]
@@ -69,27 +67,27 @@ function titleSvg(state: ChartState, x: number, y: number, width: number, left: 
   return `<text class="title" ${at} y="${y + 18}">${escaped(state.name)}</text>`;
 }
 
-function lineSvg(line: Line, x: number, y: number, last: Set<string>): string {
-  const [text, condition] = lineText(line).map(escaped);
-  if (line.kind === 'effect') return `<text class="effect" x="${x}" y="${y}">${text}</text>`;
-  return transitionSvg(line.transition, `x="${x}" y="${y}"`, text ?? '', condition ?? '', last);
+/** Captions one below the other, from `top` on. */
+function captionsSvg(captions: Caption[], at: string, top: number, last: Set<string>): string[] {
+  let y = top + 0.7 * ROW_HEIGHT;
+  return captions.map(({ key, cause, rows }) => {
+    const texts = rows.map((row, index) => {
+      const pieces = row.map(
+        ({ text, soft }) => `<tspan class="${soft ? 'condition' : 'label'}">${escaped(text)}</tspan>`,
+      );
+      return `<text ${at} y="${tenths(y + index * ROW_HEIGHT)}">${pieces.join(' ')}</text>`;
+    });
+    y += rows.length * ROW_HEIGHT;
+    const name = key === undefined ? '' : ` data-transition="${escaped(key)}"`;
+    const isLast = key !== undefined && last.has(key);
+    return `<g class="${cause}${isLast ? ' last' : ''}"${name}>${texts.join('')}</g>`;
+  });
 }
 
-function transitionSvg(
-  { key, cause }: { key: string; cause: string },
-  at: string,
-  text: string,
-  condition: string,
-  last: Set<string>,
-): string {
-  const extra = condition && ` <tspan class="condition">${condition}</tspan>`;
-  return `<g class="${cause}${last.has(key) ? ' last' : ''}" data-transition="${escaped(key)}"><text ${at}><tspan class="label">${text}</tspan>${extra}</text></g>`;
-}
-
-function arrowSvg(chart: Layout, arrow: Arrow, last: Set<string>): string {
-  const route = chart.routes.get(arrow.id);
+function arrowSvg(chart: Layout, { id, captions, carries }: Arrow, last: Set<string>): string {
+  const route = chart.routes.get(id);
   if (route === undefined) return '';
-  const keys = [...arrow.transitions.map(({ key }) => key), ...arrow.carries];
+  const keys = [...captions.flatMap(({ key }) => key ?? []), ...carries];
   const { text } = route;
   return [
     `<g class="arrow${keys.some((key) => last.has(key)) ? ' last' : ''}" data-carries="${escaped(keys.join(' '))}">`,
@@ -98,15 +96,7 @@ function arrowSvg(chart: Layout, arrow: Arrow, last: Set<string>): string {
     text &&
       `<rect class="ground" x="${text.x}" y="${text.y}" width="${text.width}" height="${text.height}"/>`,
     ...(text
-      ? arrow.transitions.map((transition, index) =>
-          transitionSvg(
-            transition,
-            `x="${text.x + text.width / 2}" y="${text.y + (index + 0.75) * LINE_HEIGHT}" text-anchor="middle"`,
-            escaped(transition.label),
-            escaped(transition.condition),
-            last,
-          ),
-        )
+      ? captionsSvg(captions, `x="${text.x + text.width / 2}" text-anchor="middle"`, text.y, last)
       : []),
     '</g>',
   ]
@@ -151,7 +141,11 @@ function towards(from: Point, to: Point, by: number): Point {
 }
 
 function at({ x, y }: Point): string {
-  return `${Math.round(x * 10) / 10},${Math.round(y * 10) / 10}`;
+  return `${tenths(x)},${tenths(y)}`;
+}
+
+function tenths(length: number): number {
+  return Math.round(length * 10) / 10;
 }
 
 function escaped(text: string): string {
