@@ -1,8 +1,12 @@
 // timeout: 120
+import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import pino from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Finding } from '../../src/cli/doctor/check.ts';
 import { checkOpenstack } from '../../src/cli/doctor/openstack.ts';
 import { openCloud } from '../../src/cli/serve/cloud.ts';
 import { openstackOptions } from '../../src/cli/serve/provider.ts';
@@ -37,6 +41,25 @@ test.after(async () => {
 
 const detailOf = async (name: string) =>
   (await checkOpenstack(complete)).find((finding) => finding.name === name)?.detail ?? '';
+
+test('the command of the guide finds the same from the environment alone', async () => {
+  const { PATH, HOME } = process.env;
+  const environment = {
+    ...{ PATH, HOME, OS_AUTH_URL: complete.os_auth_url, OS_USERNAME: complete.os_username },
+    ...{ OS_PASSWORD: complete.os_password, OS_PROJECT_NAME: complete.os_project_name },
+    AMPHORAE_OPENSTACK_COMPUTE_FLAVOR: complete.openstack_compute_flavor,
+    AMPHORAE_OPENSTACK_IMAGE_TAG: complete.openstack_image_tag,
+    AMPHORAE_OPENSTACK_MANAGEMENT_NETWORKS: complete.openstack_management_networks.join(),
+  };
+  const command = ['doctor', '--provider', 'openstack', '--json'];
+  const { stdout } = await promisify(execFile)(join(import.meta.dirname, '../../bin/amphorae'), command, {
+    env: environment,
+  }).catch((error: { stdout: string }) => error);
+  const findings: Finding[] = JSON.parse(stdout);
+  for (const { name, detail } of await checkOpenstack(complete)) {
+    assert.is(findings.find((finding) => finding.name === name)?.detail, detail);
+  }
+});
 
 test('a complete cloud has nothing to mend', async () => {
   const findings = await checkOpenstack(complete);

@@ -59,10 +59,17 @@ let ordinaryCalls = 0;
 scenario(
   'ordinary ports: the security group lets in what the listener allows, and goes with the last port',
   async () => {
+    await plane.housekept();
     const before = plane.calls.length;
     const balancer = await plane.create({ vip_subnet_id: vip.subnetId, listeners: [listener()] });
     assert.is(balancer.provisioning_status, 'ACTIVE', JSON.stringify(balancer.provisioning_error));
-    ordinaryCalls = callsSince(before).length;
+    const made = callsSince(before);
+    ordinaryCalls = made.length;
+    const ofGroup = made.filter(({ path }) => path.startsWith('/security-group'));
+    assert.equal(
+      ofGroup.map(({ method, path }) => `${method} ${path}`),
+      ['GET /security-groups', 'POST /security-groups', 'POST /security-group-rules'],
+    );
     const { base, vipPort, group } = await operator.partsOf(balancer.id);
     assert.is(vipPort['binding:vif_type'], 'unbound');
     assert.is(base['binding:vnic_type'], 'normal');
@@ -180,16 +187,26 @@ scenario('a member that asks for a VF gets one when it comes, and gives it back 
   await plane.remove(balancer.id);
 });
 
-scenario('two amphorae run on different hosts, with VRRP between them let in', async () => {
-  const pair = await plane.flavor({ loadbalancer_topology: 'ACTIVE_STANDBY' });
-  const balancer = await plane.create({ vip_subnet_id: vip.subnetId, flavor_id: pair });
-  assert.is(balancer.provisioning_status, 'ACTIVE', JSON.stringify(balancer.provisioning_error));
-  const { hosts, group } = await operator.partsOf(balancer.id);
-  assert.is(hosts.length, 2);
-  assert.is(new Set(hosts).size, 2);
-  assert.equal(group?.ingress, ['IPv4 112  any', 'IPv4 tcp 1025 any']);
-  await plane.remove(balancer.id);
-});
+scenario(
+  'two amphorae run on different hosts, with VRRP between them let in, and VFs cost no more calls',
+  async () => {
+    const calls: number[] = [];
+    for (const sriov_vip of [false, true]) {
+      const pair = await plane.flavor({ loadbalancer_topology: 'ACTIVE_STANDBY', sriov_vip });
+      const before = plane.calls.length;
+      const balancer = await plane.create({ vip_subnet_id: vip.subnetId, flavor_id: pair });
+      assert.is(balancer.provisioning_status, 'ACTIVE', JSON.stringify(balancer.provisioning_error));
+      calls.push(callsSince(before).length);
+      const { hosts, group } = await operator.partsOf(balancer.id);
+      assert.is(hosts.length, 2);
+      assert.is(new Set(hosts).size, 2);
+      assert.equal(group?.ingress, sriov_vip ? undefined : ['IPv4 112  any', 'IPv4 tcp 1025 any']);
+      await plane.remove(balancer.id);
+    }
+    const [ordinary = 0, direct = 0] = calls;
+    assert.ok(direct <= ordinary, `${direct} calls, ${ordinary} with ordinary ports`);
+  },
+);
 
 scenario(
   'no host satisfies the flavor: ERROR with the words of Nova, and everything is released',
@@ -200,6 +217,23 @@ scenario(
     await plane.remove(balancer.id);
   },
 );
+
+for (const of of ['servers', 'ports'] as const) {
+  scenario(
+    `no more ${of} by quota: ERROR with the words of the service, and everything is released`,
+    async () => {
+      const restore = await operator.exhaustQuota(of);
+      try {
+        const balancer = await plane.create({ vip_subnet_id: vip.subnetId, flavor_id: sriov });
+        assertFailed(balancer, 'quota_exceeded', /quota/i);
+        assert.equal(await operator.remains(), []);
+        await plane.remove(balancer.id);
+      } finally {
+        await restore();
+      }
+    },
+  );
+}
 
 scenario('all VFs are taken: ERROR for the one that came late, released; the others stay', async () => {
   const first: string[] = [];
