@@ -20,6 +20,8 @@ export interface AgentTarget {
 export interface AgentClient {
   info(target: AgentTarget): Promise<AmphoraInfo>;
   details(target: AgentTarget): Promise<AmphoraDetails>;
+  /** Store the agent's settings, as JSON; what can change while it runs is in force at once. */
+  configure(target: AgentTarget, settings: string): Promise<void>;
   /** Already plugged (409) is success. */
   plugVip(target: AgentTarget, vip: string, body: PlugVip): Promise<void>;
   plugNetwork(target: AgentTarget, body: PlugNetwork): Promise<void>;

@@ -98,6 +98,7 @@ export function createAgentClient(options: AgentClientOptions): AgentClient {
   return {
     info: (target) => read(target, '/1.0/info', AmphoraInfo),
     details: (target) => read(target, '/1.0/details', AmphoraDetails),
+    configure: (target, text) => tell(target, { method: 'PUT', path: '/1.0/config', text }),
     plugVip: (target, vip, json) =>
       tell(target, { method: 'POST', path: `/1.0/plug/vip/${vip}`, json, also: 409 }),
     plugNetwork: (target, json) => tell(target, { method: 'POST', path: '/1.0/plug/network', json }),

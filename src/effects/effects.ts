@@ -7,6 +7,7 @@ import { placeServer } from './place-server.ts';
 import { plugPorts } from './plug-ports.ts';
 import { pushConfig } from './push-config.ts';
 import { pushFirewall } from './push-firewall.ts';
+import { pushSettings } from './push-settings.ts';
 import { releaseAmphora } from './release-amphora.ts';
 import { releaseVip } from './release-vip.ts';
 
@@ -43,6 +44,7 @@ export function createEffects(dependencies: EffectDependencies): Effects {
       callsProvider: true,
     },
     pushConfig: { run: pushConfig(dependencies), retry: agent },
+    pushSettings: { run: pushSettings(dependencies), retry: agent },
     pushFirewall: { run: pushFirewall(dependencies), retry: agent },
     releaseAmphora: { run: releaseAmphora(dependencies), retry: release, callsProvider: true },
   };

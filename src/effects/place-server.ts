@@ -1,7 +1,8 @@
 import type { EffectInput, EffectOutput } from '../machines/effects.ts';
 import type { EffectContext } from '../model/effect.ts';
 import type { AmphoraNode, LoadBalancerGraph } from '../model/graph.ts';
-import { CONTROLLER_NAME } from './certificate-authority.ts';
+import { AGENT_SETTINGS_FILE } from '../providers/compute.ts';
+import { agentSettings, CLIENT_AUTHORITY, SERVER_CERTIFICATE } from './agent-settings.ts';
 import { type EffectDependencies, type HeartbeatSettings, requireAmphora } from './dependencies.ts';
 import { serverGroupName, serverName } from './names.ts';
 import { ensureBasePort } from './vip-plug.ts';
@@ -68,15 +69,8 @@ function amphoraFiles(
   heartbeat: HeartbeatSettings | undefined,
 ): Record<string, string> {
   return {
-    '/etc/octavia/certs/server.pem': serverPem,
-    '/etc/octavia/certs/client_ca.pem': clientCa,
-    '/etc/octavia/amphora-agent.json': JSON.stringify({
-      amphora_id: amphora.id,
-      topology: graph.topology,
-      controller_name: CONTROLLER_NAME,
-      server_cert: '/etc/octavia/certs/server.pem',
-      client_ca: '/etc/octavia/certs/client_ca.pem',
-      heartbeat,
-    }),
+    [SERVER_CERTIFICATE]: serverPem,
+    [CLIENT_AUTHORITY]: clientCa,
+    [AGENT_SETTINGS_FILE]: agentSettings(graph, amphora, heartbeat),
   };
 }

@@ -44,11 +44,13 @@ export const amphoraMachine = setup({
     plugPorts: effect('plugPorts'),
     pushConfig: effect('pushConfig'),
     pushFirewall: effect('pushFirewall'),
+    pushSettings: effect('pushSettings'),
     releaseAmphora: effect('releaseAmphora'),
   },
   actions: {
     ...runtimeActions,
     fail: assign({ failure: (_, failure: { step: string; error: ErrorRecord }) => failure }),
+    forgetFailure: assign({ failure: null }),
     noteRound: assign(({ event }) => ('round' in event ? { round: event.round } : {})),
     beginRound: assign(({ event }) => ('round' in event ? { round: event.round, failure: null } : {})),
   },
@@ -178,11 +180,7 @@ export const amphoraMachine = setup({
         {
           type: 'rows',
           params: ({ context }) =>
-            patch(context, {
-              applied_revision: context.configuredRevision,
-              error_code: null,
-              error_message: null,
-            }),
+            patch(context, { applied_revision: context.configuredRevision, ...reason(context) }),
         },
         report((context) => ({
           type: 'AMPHORA_SYNCED',
@@ -190,10 +188,22 @@ export const amphoraMachine = setup({
           revision: context.configuredRevision,
         })),
       ],
-      on: { ...commands, STALE: 'stale' },
+      on: { ...commands, STALE: 'stale', CONFIGURE: 'reconfiguring' },
+    },
+    /** It serves as in ready, whatever becomes of its agent's settings; a failure is noted in its row. */
+    reconfiguring: {
+      on: commands,
+      invoke: {
+        id: 'pushSettings',
+        src: 'pushSettings',
+        input: ({ context }) => reference(context),
+        onDone: { target: 'ready', actions: 'forgetFailure' },
+        onError: { target: 'ready', actions: failing('reconfiguring') },
+      },
+      after: { stepDeadline: { target: 'ready', actions: expired('reconfiguring') } },
     },
     /** As ready, as far as is known: its heartbeats have stopped. What becomes of it is the load balancer's decision. */
-    stale: { on: { ...commands, ALIVE: 'ready' } },
+    stale: { on: { ...commands, ALIVE: 'ready', CONFIGURE: 'reconfiguring' } },
     placementFailure: { entry: reportFailure('ERROR'), on: refusals },
     bootFailure: { entry: reportFailure('ERROR'), on: refusals },
     portPlugFailure: retryableFailure(),

@@ -47,6 +47,8 @@ export type AmphoraCommand =
   | { type: 'PLUG_PORTS'; round: number }
   | { type: 'SYNC'; round: number }
   | { type: 'RELEASE' }
+  /** Its agent is to be told its settings anew. From the REST API; nobody waits for it. */
+  | { type: 'CONFIGURE' }
   /** Its heartbeats have stopped, or come again. */
   | { type: 'STALE' }
   | { type: 'ALIVE' };

@@ -94,10 +94,14 @@ test('what is left of it is removed by its load balancer, or by itself where tha
   assert.is((await api.show(`${PATH}/${busy.id}`)).status, 'ERROR', 'a refused request changes nothing');
 });
 
-test('the configuration of an agent can be pushed again', async () => {
-  const { id } = await createAmphora('ALLOCATED');
+test('an agent is told its settings anew by its actor; no status changes', async () => {
+  const { id, load_balancer_id } = await createAmphora('ALLOCATED');
   const answer = await api.send('PUT', `${PATH}/${id}/config`);
   assert.equal([answer.status, answer.body], [202, '']);
+  const { kind, actorId, event } = api.published.at(-1) ?? {};
+  assert.equal({ kind, actorId, event }, { kind: 'amphora', actorId: id, event: { type: 'CONFIGURE' } });
+  assert.is((await api.show(`${PATH}/${id}`)).status, 'ALLOCATED');
+  assert.is((await api.show(`${LOAD_BALANCERS}/${load_balancer_id}`)).provisioning_status, 'ACTIVE');
   await api.refuse(404, /Amphora .* not found/, 'PUT', `${PATH}/${randomUUID()}/config`);
 });
 

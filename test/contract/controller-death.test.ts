@@ -4,7 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { privatePostgres } from '../../src/cli/up/supervisor.ts';
 import { waitFor } from '../../src/cli/up/wait.ts';
-import { openDatabase } from '../../src/store/database.ts';
+import { type Db, openDatabase } from '../../src/store/database.ts';
 import { Hold } from '../support/hold.ts';
 import { type LoadBalancer, type System, startSystem } from '../support/system.ts';
 
@@ -53,6 +53,22 @@ test('a release fails, killed in amphora ERROR: the delete is finished', () =>
     assert.equal(await amphoraeOf(system), []);
   }));
 
+// Its failure is no state of its own: the amphora serves, and shows the reason until the next attempt.
+test('agents are told their settings anew, killed in amphora reconfiguring: ready again, with a failure noted', () =>
+  withFailing('configure:terminal:1', async (system, hold) => {
+    const id = await post(system);
+    await system.waitFor(id, ['ACTIVE'], 30_000);
+    const { amphorae } = await system.api<{ amphorae: { id: string }[] }>('GET', '/v2.0/octavia/amphorae');
+    const configure = () => system.api('PUT', `/v2.0/octavia/amphorae/${amphorae[0]?.id}/config`);
+    await hold.set('amphora', 'reconfiguring');
+    await configure();
+    await die(system, hold);
+    await amphoraRow(system, ({ state, error_code }) => state === 'ready' && error_code === 'noop_failure');
+    await configure();
+    await amphoraRow(system, ({ state, error_code }) => state === 'ready' && error_code === null);
+    await system.waitFor(id, ['ACTIVE'], 1_000);
+  }));
+
 async function withFailing(
   failure: string,
   work: (system: System, hold: Hold) => Promise<void>,
@@ -84,18 +100,37 @@ async function die(system: System, hold: Hold): Promise<void> {
   await waitFor('the API to be back', 30, () => system.api<object>('GET', '/'));
 }
 
+/** Wait until the one amphora is so. */
+async function amphoraRow(
+  system: System,
+  is: (row: { state: string; error_code: string | null }) => boolean,
+): Promise<void> {
+  await withDatabase(system, (db) =>
+    waitFor('the amphora to be ready', 30, async () => {
+      const row = await db
+        .selectFrom('amphorae')
+        .innerJoin('actors', 'actors.id', 'amphorae.id')
+        .select(['actors.state', 'amphorae.error_code'])
+        .executeTakeFirstOrThrow();
+      return is(row) ? true : undefined;
+    }),
+  );
+}
+
 /** Statuses of the amphorae that still have a row. */
 async function amphoraeOf(system: System): Promise<string[]> {
+  return withDatabase(system, async (db) => {
+    const rows = await db.selectFrom('amphorae').select('status').execute();
+    return rows.map(({ status }) => status);
+  });
+}
+
+async function withDatabase<T>(system: System, work: (db: Db) => Promise<T>): Promise<T> {
   const { db, close } = openDatabase(privatePostgres(system.config).url, {
     maxConnections: 1,
     applicationName: 'test',
   });
-  try {
-    const rows = await db.selectFrom('amphorae').select('status').execute();
-    return rows.map(({ status }) => status);
-  } finally {
-    await close();
-  }
+  return work(db).finally(close);
 }
 
 test.run();

@@ -109,6 +109,11 @@ export function simulatedEffects(parts: EffectParts): Effects {
     },
     pushConfig: (ref, context) => push('config', ref, context),
     pushFirewall: (ref, context) => push('firewall', ref, context),
+    pushSettings: async (ref, context) => {
+      await graphOf(ref, context);
+      await callAgent(context, () => world.ping(ref.amphoraId, context.epoch));
+      return null;
+    },
     releaseAmphora: async ({ amphoraId }, context) => {
       await call(context, () => world.deleteServer(amphoraId));
       await call(context, () => world.deletePorts(basePortName(amphoraId)));
@@ -133,6 +138,7 @@ export function simulatedEffects(parts: EffectParts): Effects {
     plugPorts: { run: troubled('plugPorts'), retry: agent, callsProvider: true },
     pushConfig: { run: troubled('pushConfig'), retry: agent },
     pushFirewall: { run: troubled('pushFirewall'), retry: agent },
+    pushSettings: { run: troubled('pushSettings'), retry: agent },
     releaseAmphora: { run: troubled('releaseAmphora'), retry: provider, callsProvider: true },
   };
 }

@@ -91,6 +91,8 @@ test('calls carry the epoch and share connections', async () => {
   const url = `/1.0/loadbalancer/${AMPHORA}/${LOAD_BALANCER}/haproxy`;
   assert.equal(requests[0], { method: 'PUT', url, epoch: '5' });
   assert.ok(sockets.size <= 2);
+  await client.configure(target(), '{}');
+  assert.equal(requests.at(-1), { method: 'PUT', url: '/1.0/config', epoch: '5' });
 });
 
 test('only the amphora itself is believed, and an answer of the wrong shape is not', async () => {

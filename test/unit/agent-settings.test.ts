@@ -5,6 +5,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseIni } from '../../agent/ini.ts';
 import { parseSettings, readSettings } from '../../agent/settings.ts';
+import { agentSettings } from '../../src/effects/agent-settings.ts';
+import { amphora, loadBalancer } from '../support/graph.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'amphorae-agent-settings-'));
 test.after(() => rmSync(directory, { recursive: true, force: true }));
@@ -100,6 +102,17 @@ test('a wrong file is refused with the name of what is wrong', () => {
     [JSON.stringify({ amphora_id: AMPHORA, heart: 1 }), /settings: .*heart/],
   ];
   for (const [text, reason] of cases) assert.throws(() => parseSettings(text, 'test'), reason, text);
+});
+
+test('what a controller tells an agent is what an agent takes', () => {
+  const heartbeat = { controllers: ['[fd00::1]:5555'], key: 'k', interval_seconds: 3 };
+  const node = amphora({ id: AMPHORA });
+  const told = parseSettings(
+    agentSettings(loadBalancer({ topology: 'ACTIVE_STANDBY' }), node, heartbeat),
+    'x',
+  );
+  assert.equal([told.amphora_id, told.topology, told.heartbeat], [AMPHORA, 'ACTIVE_STANDBY', heartbeat]);
+  assert.is(parseSettings(agentSettings(loadBalancer(), node, undefined), 'x').heartbeat, undefined);
 });
 
 test.run();

@@ -47,6 +47,7 @@ const charts: Record<ActorKind, Walk> = {
       { type: 'PLUG_PORTS', round: 1 },
       { type: 'RELEASE' },
       { type: 'STALE' },
+      { type: 'CONFIGURE' },
       poisoned,
     ],
     outputs: {

@@ -25,7 +25,7 @@ const amphora = explore(amphoraMachine, {
   commands: () =>
     [
       ...[{ type: 'PLUG_PORTS', round: 1 }, { type: 'SYNC', round: 1 }, { type: 'RELEASE' }, poisoned],
-      ...[{ type: 'STALE' }, { type: 'ALIVE' }],
+      ...[{ type: 'STALE' }, { type: 'ALIVE' }, { type: 'CONFIGURE' }],
     ] as never,
   outputs: {
     placeServer: { computeId: 'c', certExpiration: null, zone: null, imageId: null, computeFlavor: null },

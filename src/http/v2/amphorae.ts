@@ -40,6 +40,17 @@ export const amphorae: OctaviaResource<'amphorae', Amphora> = {
   }),
 };
 
+/** Have the agent of an amphora told its settings anew. @throws Fault 404 */
+async function configureAmphora({ db, mailbox }: Api, id: string): Promise<void> {
+  const { load_balancer_id: loadBalancerId } = await findRow(db, amphorae, id);
+  const envelope = await db
+    .transaction()
+    .execute((transaction) =>
+      mailbox.send(transaction, { kind: 'amphora', id, loadBalancerId }, { type: 'CONFIGURE' }),
+    );
+  mailbox.publish(envelope);
+}
+
 /** `/octavia/amphorae` (contract A18). */
 export function amphoraRoutes(api: Api): Hono {
   const routes = new Hono();
@@ -50,9 +61,8 @@ export function amphoraRoutes(api: Api): Hono {
     await failOverAmphora(api, pathId(context, 'Amphora'));
     return context.body(null, 202);
   });
-  // Nothing to push: what an agent is told at its birth does not change, and all else comes with every change.
   routes.put('/:id/config', async (context) => {
-    await findRow(api.db, amphorae, pathId(context, 'Amphora'));
+    await configureAmphora(api, pathId(context, 'Amphora'));
     return context.body(null, 202);
   });
   routes.delete('/:id', async (context) => {

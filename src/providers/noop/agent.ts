@@ -21,6 +21,8 @@ export interface NoopAmphora {
   /** SHA-256 of the uploaded configuration; `running` once it was started. */
   keepalived?: { hash: string; running: boolean };
   securityGroup?: SecurityGroup;
+  /** Of the agent itself, where they were pushed. */
+  settings?: string;
 }
 
 /** An agent that checks calls as the real one does, remembers the last of each kind, and does nothing. */
@@ -115,6 +117,10 @@ export class NoopAgent implements AgentClient {
 
   async deleteCertificate(target: AgentTarget, _loadBalancerId: string, file: string): Promise<void> {
     this.#admit('deleteCertificate', target).certificates?.delete(file);
+  }
+
+  async configure(target: AgentTarget, settings: string): Promise<void> {
+    this.#admit('configure', target).settings = settings;
   }
 
   async setSecurityGroup(target: AgentTarget, body: SecurityGroup): Promise<void> {

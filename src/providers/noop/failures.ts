@@ -5,7 +5,16 @@ import { PlacementError, TerminalError, TransientError } from '../../model/error
 const verbs = [
   ...['create', 'status', 'attachPort', 'detachPort', 'delete', 'list'],
   ...['getNetwork', 'getSubnet', 'getPort', 'createPort', 'deletePort', 'updatePort', 'listPorts'],
-  ...['info', 'details', 'plugVip', 'plugNetwork', 'uploadHaproxy', 'reloadHaproxy', 'deleteHaproxy'],
+  ...[
+    'info',
+    'details',
+    'configure',
+    'plugVip',
+    'plugNetwork',
+    'uploadHaproxy',
+    'reloadHaproxy',
+    'deleteHaproxy',
+  ],
   ...['listCertificates', 'uploadCertificate', 'deleteCertificate'],
   ...['setSecurityGroup', 'uploadKeepalived', 'reloadKeepalived'],
   ...['uploadLvs', 'reloadLvs', 'deleteLvs'],
