@@ -11,6 +11,7 @@ import type { SecretStore } from '../secrets/secret-store.ts';
 import type { StatusFeed } from '../status/feed.ts';
 import type { Db } from '../store/database.ts';
 import type { Access } from './auth/authenticate.ts';
+import type { Live } from './debug/live.ts';
 
 /** What the handlers work with. */
 export interface Api {
@@ -34,6 +35,8 @@ export interface Api {
   config: Config;
   /** The machines with this process's deadlines, for their pictures; absent: with those that they come with. */
   machines?: Machines | undefined;
+  /** What actors do, for pages that show it; absent: nobody hears that. */
+  live?: Live | undefined;
   /** Who may; absent: everybody may do everything. */
   access?: Access | undefined;
   log: Logger;

@@ -52,13 +52,14 @@ export function createApi(api: Api): Hono {
 
   const requestMs = api.config.api_request_seconds * 1000;
   app.use(timeout(requestMs, new HTTPException(503, { message: 'The request took too long.' })));
+  const streams = new EventStreams(streamLimits(api), api.log, api.ending);
+  // Browsers log in in a way of their own.
+  app.route('/debug', debugRoutes(api, streams));
   app.use(authenticate(api));
   app.get('/healthcheck', (context) => healthcheck(api, context));
   app.get('/load-balancer/healthcheck', (context) => healthcheck(api, context));
   const operations: Operation[] = [];
   app.route('/', openApiRoutes(operations));
-  const streams = new EventStreams(streamLimits(api), api.log, api.ending);
-  app.route('/debug', debugRoutes(api));
 
   const look = async (path: string, { req, env }: Context) =>
     app.request(path, { headers: req.header() }, env);

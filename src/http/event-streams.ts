@@ -25,7 +25,7 @@ export interface StreamLimits {
 }
 
 /** A block of a stream of server-sent events. @param id what a client that comes again sends as `Last-Event-ID` */
-export function eventBlock(event: string, data: unknown, id?: number): string {
+export function eventBlock(event: string, data: unknown, id?: number | string): string {
   return `${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 

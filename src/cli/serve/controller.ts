@@ -9,6 +9,7 @@ import type { Config } from '../../config.ts';
 import { CertificateAuthority } from '../../effects/certificate-authority.ts';
 import { createEffects } from '../../effects/effects.ts';
 import { createApi } from '../../http/app.ts';
+import { Live } from '../../http/debug/live.ts';
 import { serveApi } from '../../http/server.ts';
 import { machinesWith } from '../../machines/registry.ts';
 import type { Pace } from '../../providers/provider.ts';
@@ -133,6 +134,7 @@ export async function createController(
         config,
         machines,
         access,
+        live: new Live(nats, log),
         log,
       });
       const server = await serveApi(api, config.listen, {

@@ -30,26 +30,30 @@ const TOKEN_LIMIT = 8192;
 
 /** Finds out who asks. Without authentication that is always the same one, and everything is allowed. */
 export function authenticate(api: Api): MiddlewareHandler {
-  const { config, log } = api;
-  const anyone: Caller = { name: 'unknown', projectId: config.default_project, subject: undefined };
   return async (context, next) => {
-    const { access } = api;
-    if (access === undefined) context.set('caller', anyone);
-    else if (!PUBLIC.has(context.req.path)) {
-      const subject = await askKeystone(access, context.req.header('x-auth-token')).catch((error) => {
-        if (!(error instanceof AmphoraeError)) throw error;
-        log.error({ err: error }, 'a token could not be checked');
-        throw new Fault(503, 'The identity service cannot check tokens at the moment. Try again later.');
-      });
-      if (subject === undefined) throw unauthorized(access);
-      const caller = callerOf(subject, access.policy);
-      if (caller === undefined) {
-        throw new Fault(403, 'The token is for no project: get one that is scoped to a project.');
-      }
-      context.set('caller', caller);
-    }
+    if (api.access === undefined || !PUBLIC.has(context.req.path))
+      context.set('caller', await callerWith(api, context.req.header('x-auth-token')));
     await next();
   };
+}
+
+/**
+ * Who sends a request with this token.
+ * @throws Fault 401 for one that is not valid, 403 for one that is for no project, 503 when it cannot be checked
+ */
+export async function callerWith({ access, config, log }: Api, token: string | undefined): Promise<Caller> {
+  if (access === undefined) return { name: 'unknown', projectId: config.default_project, subject: undefined };
+  const subject = await askKeystone(access, token).catch((error) => {
+    if (!(error instanceof AmphoraeError)) throw error;
+    log.error({ err: error }, 'a token could not be checked');
+    throw new Fault(503, 'The identity service cannot check tokens at the moment. Try again later.');
+  });
+  if (subject === undefined) throw unauthorized(access);
+  const caller = callerOf(subject, access.policy);
+  if (caller === undefined) {
+    throw new Fault(403, 'The token is for no project: get one that is scoped to a project.');
+  }
+  return caller;
 }
 
 async function askKeystone(access: Access, token: string | undefined): Promise<TokenSubject | undefined> {

@@ -92,7 +92,13 @@ async function authorize(api: Api, access: Access, operation: Operation, context
   }
 }
 
-function allows(access: Access, { subject }: Caller, action: string, projectId: string | undefined): boolean {
+/** Whether policy allows an action, on what belongs to a project if that matters. */
+export function allows(
+  access: Access,
+  { subject }: Caller,
+  action: string,
+  projectId: string | undefined,
+): boolean {
   if (subject === undefined) return true;
   return access.policy.allows(action, subject, projectId === undefined ? {} : { project_id: projectId });
 }

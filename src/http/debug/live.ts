@@ -3,16 +3,26 @@ import type { Logger } from 'pino';
 import { askProgress, contentOf } from '../../actors/nats-tracer.ts';
 import type { ActorId } from '../../actors/store.ts';
 import { ALL_TRACES, type EffectsProgress, Trace } from '../../actors/trace.ts';
+import { eventBlock } from '../event-streams.ts';
 
 /** What a page that is being watched hears. */
 export interface Watcher {
   /** Something was said about an actor. */
-  traced(trace: Exclude<Trace, { type: 'gap' }>): void;
+  traced(trace: Exclude<Trace, { type: 'gap' }>): unknown;
   /** Traces may have been missed: read again whatever is shown. */
   missed(): void;
-  /** The broker went away, or is back (`missed` follows). */
-  bus(up: boolean): void;
+  /** The broker went away, or is back (`missed` follows); see `Live.up`. */
+  bus(): void;
 }
+
+/** Streams of pages say at least a comment within this time, so that nobody on the way takes them for dead. */
+export const HEARTBEAT_MS = 15_000;
+export const HEARTBEAT = ':\n\n';
+
+/** A page whose stream has ended comes again after half a second. */
+export const RETRY = 'retry: 500\n\n';
+
+export const busBlock = ({ up }: Live) => eventBlock('bus', { up });
 
 /** How long the broker may take to say that it is there. */
 const BROKER_MS = 3_000;
@@ -32,7 +42,6 @@ export class Live {
   #subscription: Subscription | undefined;
   #check: NodeJS.Timeout | undefined;
   #up = true;
-  #closed = false;
 
   constructor(nats: NatsConnection, log: Logger) {
     this.#nats = nats;
@@ -48,13 +57,13 @@ export class Live {
   /** Begin to hear; resolves when no later trace is missed, or the broker is known to be away. The function that it gives ends that. */
   async watch(watcher: Watcher): Promise<() => void> {
     this.#watchers.add(watcher);
-    if (this.#subscription === undefined && !this.#closed) {
+    if (this.#subscription === undefined) {
       this.#subscription = this.#nats.subscribe(ALL_TRACES, {
         callback: (error, message) => {
           if (error === null) this.#hear(Trace.safeParse(contentOf(message)).data);
         },
       });
-      this.#check = setInterval(() => void this.#ask(), CHECK_MS);
+      this.#check = setInterval(() => void this.#ask(), CHECK_MS).unref();
     }
     await this.#ask();
     return () => this.#leave(watcher);
@@ -62,12 +71,7 @@ export class Live {
 
   /** How far the effects of an actor have come, from the node that runs them; undefined when nobody says so. */
   async progress(actor: ActorId & { partition: number }): Promise<EffectsProgress | undefined> {
-    return this.#up && !this.#closed ? askProgress(this.#nats, actor) : undefined;
-  }
-
-  close(): void {
-    this.#closed = true;
-    for (const watcher of this.#watchers) this.#leave(watcher);
+    return this.#up ? askProgress(this.#nats, actor) : undefined;
   }
 
   #leave(watcher: Watcher): void {
@@ -99,11 +103,11 @@ export class Live {
   }
 
   #turn(up: boolean): void {
-    if (this.#up === up || this.#closed) return;
+    if (this.#up === up) return;
     this.#up = up;
     this.#log.debug({ up }, 'pages are told about the broker');
     for (const watcher of this.#watchers) {
-      watcher.bus(up);
+      watcher.bus();
       if (up) watcher.missed();
     }
   }

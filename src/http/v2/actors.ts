@@ -1,7 +1,5 @@
 import { type Context, Hono } from 'hono';
-import { z } from 'zod';
 import { acceptedEvents } from '../../actors/accepted-events.ts';
-import { RESUME } from '../../actors/mailbox.ts';
 import {
   type Actor,
   type ActorEventRow,
@@ -11,32 +9,21 @@ import {
   amphoraIdsOf,
   armedTimers,
   auditAttributes,
-  endQuarantine,
-  recordAudit,
   selectActorEvents,
   selectActors,
   selectAudit,
   waitingMessages,
 } from '../../store/actors.ts';
 import type { Queryable } from '../../store/database.ts';
+import { InjectedEvent, injectEvent, type Order, resumeActor, type Sent } from '../actor-commands.ts';
 import { type AdminEnv, adminOnly } from '../admin.ts';
 import type { Api } from '../api.ts';
-import { text } from '../attributes.ts';
 import { readBody } from '../body.ts';
-import { conflict, invalidInput } from '../fault.ts';
 import { answerList, findRow, pathId, type Resource } from '../resource.ts';
 import { deadLetterRoutes } from './dead-letters.ts';
 
 /** How many waiting messages are shown with an actor. */
 const SHOWN_MESSAGES = 100;
-
-/** How long an operator waits for what becomes of a message: longer than a sweep, if NATS has lost it. */
-const REPLY_MS = 3_000;
-
-const Scalar = z.union([text(10_000), z.number(), z.boolean(), z.null()]);
-const Flat = z.union([Scalar, z.record(text(255), Scalar)]);
-/** An event as charts have them: nothing nested deeper than a list of objects. */
-const InjectedEvent = z.record(text(255), z.union([Flat, z.array(Flat)])).and(z.object({ type: text(255) }));
 
 const actors: Resource<'actors', Actor> = {
   title: 'Actor',
@@ -94,7 +81,7 @@ const audit: Resource<'actor_audit', AuditEntry> = {
 
 /** `/amphorae/actors`: what the runtime hosts, for administrators. Not part of Octavia. */
 export function actorRoutes(api: Api): Hono<AdminEnv> {
-  const { db, mailbox } = api;
+  const { db } = api;
   const routes = new Hono<AdminEnv>();
   routes.use(adminOnly);
   routes.route('/dead-letters', deadLetterRoutes(api));
@@ -109,53 +96,33 @@ export function actorRoutes(api: Api): Hono<AdminEnv> {
     );
   });
 
-  /** A message to the actor, as if somebody had sent it: 200 with what became of it, 202 when that is not known in time. */
-  const send = async (
-    context: Context<AdminEnv>,
-    action: string,
-    choose: (transaction: Queryable, actor: Actor) => Promise<{ event: { type: string }; payload: object }>,
-  ) => {
-    const store = async (transaction: Queryable, replyTo: string) => {
-      const actor = await find(transaction, context);
-      if (actor.done) throw conflict(`Actor ${actor.id} has ended in ${actor.state}.`);
-      const { event, payload } = await choose(transaction, actor);
-      await recordAudit(transaction, { operator: context.get('operator'), action, actor, payload });
-      const { kind, id, load_balancer_id: loadBalancerId } = actor;
-      return mailbox.send(transaction, { kind, id, loadBalancerId }, event, replyTo);
-    };
-    const { envelope, reply } = await mailbox.ask(
-      (replyTo) => db.transaction().execute((transaction) => store(transaction, replyTo)),
-      REPLY_MS,
-    );
-    const { id, seq, event } = envelope;
-    const outcome = reply && {
-      from_state: reply.fromState,
-      to_state: reply.toState,
-      handled: reply.handled,
-      error: reply.error,
-    };
-    return context.json({ message: { id, seq, event }, outcome: outcome ?? null }, reply ? 200 : 202);
-  };
+  const orderOf = (context: Context<AdminEnv>): Order => ({
+    operator: context.get('operator'),
+    find: (transaction) => find(transaction, context),
+  });
 
   routes.post('/:id/events', async (context) => {
     const event = await readBody(context, 'event', InjectedEvent);
-    return send(context, 'inject', async (_, { kind }) => {
-      const known = acceptedEvents(kind);
-      if (!known.includes(event.type)) {
-        throw invalidInput('type', event.type, `Value should be one of: ${known.join(', ')}`);
-      }
-      return { event, payload: { event } };
-    });
+    return answerSent(context, await injectEvent(api, orderOf(context), event));
   });
 
-  routes.post('/:id/resume', (context) =>
-    send(context, 'resume', async (transaction, actor) => ({
-      event: RESUME,
-      payload: { quarantined: await endQuarantine(transaction, actor) },
-    })),
+  routes.post('/:id/resume', async (context) =>
+    answerSent(context, await resumeActor(api, orderOf(context))),
   );
 
   return routes;
+}
+
+/** 200 with what became of a message, 202 when that is not known in time. */
+function answerSent(context: Context, { envelope, reply }: Sent): Response {
+  const { id, seq, event } = envelope;
+  const outcome = reply && {
+    from_state: reply.fromState,
+    to_state: reply.toState,
+    handled: reply.handled,
+    error: reply.error,
+  };
+  return context.json({ message: { id, seq, event }, outcome: outcome ?? null }, reply ? 200 : 202);
 }
 
 function find(db: Queryable, context: Context): Promise<Actor> {

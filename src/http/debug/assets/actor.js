@@ -1,0 +1,33 @@
+// The page of one actor, kept as it is in the database.
+import { mark } from './chart.js';
+import { follow, replace, setClock } from './live.js';
+import { following, refresh } from './replay.js';
+
+const actor = document.getElementById('actor');
+const chart = document.querySelector('.chart-frame .chart');
+/** Events were heard that the log does not have yet. */
+let news = false;
+
+setClock(actor.dataset.now);
+
+follow((last) => `${actor.dataset.events}?version=${last || actor.dataset.version}`, {
+  transition({ version, to, taken }) {
+    actor.dataset.version = version;
+    news = true;
+    // Somebody who looks at an earlier state goes on doing so.
+    if (following()) mark(chart, { state: to, last: taken });
+  },
+  parts({ now, parts }) {
+    setClock(now);
+    for (const [name, html] of Object.entries(parts)) {
+      replace(document.querySelector(`[data-part="${name}"]`), html);
+    }
+    // The log can be read again with the next event.
+    if (news) refresh().catch(() => {});
+    news = false;
+  },
+  gone(_, source) {
+    source.close();
+    document.getElementById('gone').hidden = false;
+  },
+});
