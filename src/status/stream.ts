@@ -1,5 +1,6 @@
 import {
   deadline,
+  headers,
   type JetStreamClient,
   JSONCodec,
   type NatsConnection,
@@ -80,18 +81,28 @@ export class StatusStream {
     if (unsure) this.#position = undefined;
     const position = await this.open();
     const missing = unsure && position > 0 ? await this.#missing(events) : events;
+    const last = missing.at(-1);
     this.#unsure = true;
-    await Promise.all(
-      missing.map((event, index) =>
-        this.#client.publish(subjectOf(event), codec.encode(event), {
-          msgID: `${event.id}.${event.sequence}`,
-          expect: { streamName: STREAM, lastSequence: position + index },
-          timeout: ACK_MS,
-        }),
-      ),
-    );
+    for (const [index, event] of missing.slice(0, -1).entries()) this.#send(event, position + index);
+    // It is stored after all the others or not at all, so that its answer is the answer to all.
+    if (last !== undefined) {
+      await this.#client.publish(subjectOf(last), codec.encode(last), {
+        msgID: messageId(last),
+        expect: { streamName: STREAM, lastSequence: position + missing.length - 1 },
+        timeout: ACK_MS,
+      });
+    }
     this.#position = position + missing.length;
     this.#unsure = false;
+  }
+
+  /** Append an event after a position, and ask for no answer. */
+  #send(event: StatusEvent, position: number): void {
+    const wishes = headers();
+    wishes.set('Nats-Msg-Id', messageId(event));
+    wishes.set('Nats-Expected-Stream', STREAM);
+    wishes.set('Nats-Expected-Last-Sequence', String(position));
+    this.#nats.publish(subjectOf(event), codec.encode(event), { headers: wishes });
   }
 
   /** Those that the stream does not have yet. The events of one object are stored in their order, so its last one tells. */
@@ -109,6 +120,10 @@ export class StatusStream {
     const last = new Map(stored);
     return events.filter((event) => event.sequence > (last.get(subjectOf(event)) ?? 0));
   }
+}
+
+function messageId({ id, sequence }: StatusEvent): string {
+  return `${id}.${sequence}`;
 }
 
 /** To be passed to `catch`: undefined for an answer of JetStream with this code. */
