@@ -1,6 +1,5 @@
-import 'reflect-metadata';
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { X509Crl, X509Certificate as X509Issuer } from '@peculiar/x509';
+import type { X509Certificate as X509Issuer } from '@peculiar/x509';
 import { TerminalError } from '../model/errors.ts';
 import type { CertificateSecret } from './secret-store.ts';
 
@@ -50,7 +49,8 @@ export function authorities(text: string): string {
 export async function revocationList(text: string, authorityText: string): Promise<string> {
   const lists = blocks(text, 'X509 CRL');
   if (lists.length === 0) throw malformed('it holds no certificate revocation list');
-  const issuers = parseCertificates(authorityText).map((issuer) => new X509Issuer(issuer.raw));
+  const x509 = await loadX509();
+  const issuers = parseCertificates(authorityText).map((issuer) => new x509.X509Certificate(issuer.raw));
   for (const list of lists) {
     if (!(await isSignedByOne(list, issuers)))
       throw malformed('the revocation list is not signed by the certificate authority that was given');
@@ -58,8 +58,15 @@ export async function revocationList(text: string, authorityText: string): Promi
   return `${lists.join('\n')}\n`;
 }
 
+/** Node.js reads no revocation lists. What does is large, and seldom needed. */
+async function loadX509(): Promise<typeof import('@peculiar/x509')> {
+  await import('reflect-metadata');
+  return import('@peculiar/x509');
+}
+
 async function isSignedByOne(list: string, issuers: X509Issuer[]): Promise<boolean> {
   try {
+    const { X509Crl } = await loadX509();
     const crl = new X509Crl(list);
     for (const issuer of issuers) if (await crl.verify({ publicKey: issuer })) return true;
     return false;
