@@ -18,7 +18,7 @@ export interface MemberNetwork {
  * @throws TerminalError `vnic_type_conflict` when one network would need two vNIC types (contract C4).
  */
 export async function memberNetworks(
-  network: Network,
+  network: Pick<Network, 'getSubnet'>,
   graph: LoadBalancerGraph,
   call: Call,
 ): Promise<MemberNetwork[]> {

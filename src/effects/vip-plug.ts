@@ -94,7 +94,7 @@ export async function plugVipBody(
 
 /** @throws TerminalError `subnet_missing` */
 export async function requireSubnet(
-  network: Network,
+  network: Pick<Network, 'getSubnet'>,
   subnetId: string | null,
   call: Call,
 ): Promise<SubnetInfo> {

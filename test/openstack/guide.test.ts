@@ -9,13 +9,16 @@ import { administrator, Operator } from './cloud.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 
 // The administrator's guide, command by command, with the real command line against real services. Those that need a NIC
-// are not run; every command of `openstack` is.
+// are not run; every command of `openstack` is, and the look into Nova's database.
 
 /** `stand/` lives here; its command line is new enough to know SR-IOV. */
 const ROOT = process.env.OSTACK_ROOT ?? '/opt/ostack';
 const IMAGE = '/tmp/amphora.qcow2';
 /** What the reader of the guide puts in the place of its words in capitals, and of its files. */
-const substitutes: Record<string, string> = { 'amphora.qcow2': IMAGE };
+const substitutes: Record<string, string> = {
+  'amphora.qcow2': IMAGE,
+  'mysql nova': 'mariadb --no-defaults -S /var/lib/ostack/mysql/mysql.sock nova',
+};
 const run = promisify(execFile);
 
 let operator: Operator;
@@ -61,12 +64,12 @@ test.after(async () => {
   rmSync(join(ROOT, IMAGE), { force: true });
 });
 
-test('every openstack command of the guide does what the guide says', async () => {
+test('every command of the guide for the cloud does what the guide says', async () => {
   const guide = readFileSync(join(import.meta.dirname, '../../docs/sr-iov.md'), 'utf8');
   const commands = [...guide.matchAll(/^```\n(.*?)^```$/gms)]
     .flatMap(([, block = '']) => block.split('\n'))
-    .filter((line) => line.startsWith('openstack '));
-  assert.is(commands.length, guide.match(/^openstack /gm)?.length, 'all of them are in blocks');
+    .filter((line) => /^(openstack|mysql) /.test(line));
+  assert.is(commands.length, guide.match(/^(openstack|mysql) /gm)?.length, 'all of them are in blocks');
 
   for (const command of commands) {
     if (command.includes('--address')) await prepareMembers();
@@ -76,6 +79,8 @@ test('every openstack command of the guide does what the guide says', async () =
       );
     }
     const output = await shell(command);
+    if (command.startsWith('mysql')) assert.match(output, /type-VF\tavailable\t\d/);
+    if (command.startsWith('openstack image list')) assert.match(output, /amphora-sriov/);
     if (command.startsWith('openstack loadbalancer show'))
       assert.match(output, /vip_vnic_type\s*\|\s*direct/);
     if (command.startsWith('openstack port show')) assert.match(output, /hw_veb/);

@@ -164,28 +164,45 @@ scenario(
   },
 );
 
-scenario('a member that asks for a VF gets one when it comes, and gives it back when it goes', async () => {
-  const balancer = await plane.create({
-    vip_subnet_id: vip.subnetId,
-    flavor_id: sriov,
-    listeners: [listener({ default_pool: { name: 'web', protocol: 'HTTP', lb_algorithm: 'ROUND_ROBIN' } })],
-  });
-  const { pools } = await plane.api<{ pools: { id: string }[] }>('GET', '/v2.0/lbaas/pools');
-  const path = `/v2.0/lbaas/pools/${pools[0]?.id}/members`;
-  const { member } = await plane.api<{ member: { id: string } }>('POST', path, {
-    member: { address: '10.31.0.9', protocol_port: 80, subnet_id: members.subnetId, request_sriov: true },
-  });
-  await plane.settled(balancer.id);
-  const plugged = (await operator.partsOf(balancer.id)).memberPorts;
-  assert.equal(
-    plugged.map((port) => [port['binding:vnic_type'], port['binding:vif_type'], port.network_id]),
-    [['direct', 'hw_veb', members.networkId]],
-  );
-  await plane.api('DELETE', `${path}/${member.id}`);
-  await plane.settled(balancer.id);
-  assert.equal((await operator.partsOf(balancer.id)).memberPorts, []);
-  await plane.remove(balancer.id);
-});
+scenario(
+  'a member that asks for a VF gets one while there is one, and gives it back when it goes',
+  async () => {
+    const balancer = await plane.create({
+      vip_subnet_id: vip.subnetId,
+      flavor_id: sriov,
+      listeners: [listener({ default_pool: { name: 'web', protocol: 'HTTP', lb_algorithm: 'ROUND_ROBIN' } })],
+    });
+    const { pools } = await plane.api<{ pools: { id: string }[] }>('GET', '/v2.0/lbaas/pools');
+    const path = `/v2.0/lbaas/pools/${pools[0]?.id}/members`;
+    const { member } = await plane.api<{ member: { id: string } }>('POST', path, {
+      member: { address: '10.31.0.9', protocol_port: 80, subnet_id: members.subnetId, request_sriov: true },
+    });
+    await plane.settled(balancer.id);
+    const plugged = (await operator.partsOf(balancer.id)).memberPorts;
+    assert.equal(
+      plugged.map((port) => [port['binding:vnic_type'], port['binding:vif_type'], port.network_id]),
+      [['direct', 'hw_veb', members.networkId]],
+    );
+
+    // Each host has one VF there.
+    const full = await operator.network({ physicalNetwork: 'physnet1', cidr: '10.34.0.0/24' });
+    const { member: late } = await plane.api<{ member: { id: string } }>('POST', path, {
+      member: { address: '10.34.0.9', protocol_port: 80, subnet_id: full.subnetId, request_sriov: true },
+    });
+    assert.is((await plane.settled(balancer.id)).provisioning_status, 'ACTIVE');
+    const { member: shown } = await plane.api<{
+      member: { provisioning_status: string; provisioning_error: { code: string; message: string } };
+    }>('GET', `${path}/${late.id}`);
+    assert.equal([shown.provisioning_status, shown.provisioning_error.code], ['ERROR', 'no_vf_left']);
+    assert.match(shown.provisioning_error.message, /Failed to claim PCI device/);
+    assert.is((await operator.partsOf(balancer.id)).memberPorts.length, 1);
+
+    await plane.api('DELETE', `${path}/${member.id}`);
+    await plane.settled(balancer.id);
+    assert.equal((await operator.partsOf(balancer.id)).memberPorts, []);
+    await plane.remove(balancer.id);
+  },
+);
 
 scenario(
   'two amphorae run on different hosts, with VRRP between them let in, and VFs cost no more calls',
