@@ -137,6 +137,11 @@ export const settings = {
     2_000,
     'At once, per process; more are closed. Each costs a few kilobytes.',
   ),
+  api_base_uri: setting(
+    z.union([z.literal(''), z.url({ protocol: /^https?$/ })]),
+    '',
+    'How clients reach the API, for the links in answers; empty: as each request says. For an API behind a proxy.',
+  ),
   api_request_seconds: setting(
     Seconds,
     60,

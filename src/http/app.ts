@@ -14,6 +14,7 @@ import { EventStreams } from './event-streams.ts';
 import { Fault, faultBody, toFault } from './fault.ts';
 import { acceptJson } from './media.ts';
 import { openApiRoutes } from './openapi/routes.ts';
+import { servedAt } from './public-url.ts';
 import { actorRoutes } from './v2/actors.ts';
 import { amphoraRoutes } from './v2/amphorae.ts';
 import { availabilityZoneProfileRoutes } from './v2/availability-zone-profiles.ts';
@@ -46,7 +47,7 @@ const METHODS = ['DELETE', 'GET', 'POST', 'PUT'];
  */
 export function createApi(api: Api): Hono {
   const app = new Hono({ getPath: canonicalPath });
-  app.use(logged(api));
+  app.use(logged(api), servedAt(api.config.api_base_uri));
   app.onError((error, context) => answerFault(api, context, error));
   app.notFound((context) => answerFault(api, context, missingRoute(app, context)));
 

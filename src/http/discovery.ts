@@ -1,4 +1,5 @@
 import { Hono } from 'hono';
+import { publicUrl } from './public-url.ts';
 
 /** Dates of the API versions that Octavia has published; the last is the current one (contract A1). */
 const updated = [
@@ -39,7 +40,7 @@ const updated = [
 export function discoveryRoutes(): Hono {
   const routes = new Hono();
   routes.get('/', (context) => {
-    const href = new URL('/v2', context.req.url).href;
+    const href = publicUrl(context, '/v2').href;
     const versions = updated.map((date, minor) => ({
       id: `v2.${minor}`,
       status: minor === updated.length - 1 ? 'CURRENT' : 'SUPPORTED',

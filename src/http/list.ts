@@ -1,6 +1,7 @@
 import type { Context } from 'hono';
 import type { Attribute, ListRequest, SortKey, TagFilter } from '../store/list.ts';
 import { badRequest } from './fault.ts';
+import { publicUrl } from './public-url.ts';
 
 /** Largest page, and the page when none is asked for (contract A4). */
 export const PAGE_LIMIT = 1000;
@@ -72,7 +73,7 @@ export function pageLinks(
   page: { marker: string }[],
 ): { href: string; rel: string }[] {
   const link = (rel: string, marker: string | undefined, reverse: boolean) => {
-    const url = new URL(context.req.url);
+    const url = publicUrl(context);
     if (marker !== undefined) url.searchParams.set('marker', marker);
     url.searchParams.delete('page_reverse');
     if (reverse) url.searchParams.set('page_reverse', 'True');

@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { createApi } from '../../src/http/app.ts';
 import { startHarness } from './api-harness.ts';
 
 const api = await startHarness();
@@ -18,6 +19,25 @@ test('discovery lists v2.0 to v2.30, and only the last is CURRENT', async () => 
   assert.is(versions[30].id, 'v2.30');
   const current = versions.filter(({ status }: { status: string }) => status === 'CURRENT');
   assert.equal(current, [versions[30]]);
+});
+
+test('links are those by which clients reach the API, also behind a proxy', async () => {
+  const { dependencies } = api;
+  const config = { ...dependencies.config, api_base_uri: 'https://lb.example/load-balancer/' };
+  const app = createApi({ ...dependencies, config });
+  const ask = async <T>(path: string) => (await (await app.request(path)).json()) as T;
+  const base = 'https://lb.example/load-balancer/v2';
+  const { versions } = await ask<{ versions: { links: object[] }[] }>('/');
+  assert.equal(versions[0]?.links, [{ href: base, rel: 'self' }]);
+  for (const name of ['a', 'b']) await api.createLoadBalancer({ name });
+  const path = '/lbaas/loadbalancers?limit=1&sort=name:asc';
+  const page = await ask<{ loadbalancers: { id: string }[]; loadbalancers_links: object[] }>(`/v2${path}`);
+  const href = `${base}${path.replace(':', '%3A')}&marker=${page.loadbalancers[0]?.id}`;
+  assert.equal(page.loadbalancers_links, [{ rel: 'next', href }]);
+  assert.match(
+    (await api.send('GET', `/v2${path}`)).body.loadbalancers_links[0].href,
+    /^http:.*localhost\/v2/,
+  );
 });
 
 test('every spelling of a path leads to the same tree', async () => {
