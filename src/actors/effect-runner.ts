@@ -34,8 +34,8 @@ interface Attempts {
   givenUpAt: number;
   readonly policy: RetryPolicy;
   lastError: ErrorRecord | undefined;
-  /** Called when one has failed and another follows. */
-  failed(attempt: number, error: ErrorRecord): void;
+  /** Called when one begins after another has failed. */
+  again(attempt: number, error: ErrorRecord): void;
 }
 
 /**
@@ -60,7 +60,7 @@ export class EffectRunner {
 
   /**
    * Start an effect, unless it runs already; one that was stopped and has not ended yet is run again after that. `done` is
-   * called once, with its result, if nobody stopped it before; `failed` for each attempt that is followed by another.
+   * called once, with its result, if nobody stopped it before; `again` with each attempt that follows a failed one.
    */
   start(
     actor: ActorId & { partition: number },
@@ -68,14 +68,14 @@ export class EffectRunner {
     { src, input, token }: RunningEffect,
     epoch: number,
     done: (result: EffectResult) => void,
-    failed: Attempts['failed'] = () => {},
+    again: Attempts['again'] = () => {},
   ): void {
     const key = runKey(actor, effectId, token);
     const running = this.#runs.get(key);
     if (running && !running.abort.signal.aborted) return;
     const abort = new AbortController();
     const { retry: policy } = this.#effects[src];
-    const attempts: Attempts = { current: 0, givenUpAt: Number.NaN, policy, lastError: undefined, failed };
+    const attempts: Attempts = { current: 0, givenUpAt: Number.NaN, policy, lastError: undefined, again };
     const previous = this.#lastOfActor.get(actor.id) ?? Promise.resolve();
     const settled = previous
       .then(() =>
@@ -168,6 +168,7 @@ export class EffectRunner {
     try {
       for (let attempt = 1; ; attempt++) {
         progress.current = attempt;
+        if (progress.lastError) progress.again(attempt, progress.lastError);
         try {
           const run = () => effect.run(input as never, { signal, epoch, requestId });
           const output = await this.#inSlots(effect, run, signal);
@@ -178,7 +179,6 @@ export class EffectRunner {
           // While the store is away nobody could take the result either: that is not the effect's failure.
           const left = attempt < attempts || record?.code === DATABASE_UNAVAILABLE;
           if (record?.kind !== 'transient' || !left) throw error;
-          progress.failed(attempt, record);
         }
         const ceiling = Math.min(backoffMs * 2 ** (attempt - 1), maxBackoffMs);
         await pause(this.#clock, ceiling * (0.5 + this.#clock.random() / 2), signal);

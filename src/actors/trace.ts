@@ -28,7 +28,7 @@ export const TraceBody = z.discriminatedUnion('type', [
     started: z.array(z.string()),
     stopped: z.array(z.string()),
   }),
-  /** An attempt of an effect has failed, and another follows. */
+  /** An attempt of an effect begins, because the one before has failed with this error. */
   OfActor.extend({
     type: z.literal('attempt'),
     effect: z.string(),

@@ -52,7 +52,7 @@ test('each commit of an actor is told once, in order, as its history has it', as
   await node.close();
 });
 
-test('a failed attempt is told, and who asks learns how far the effect has come from the node that runs it', async () => {
+test('another attempt is told, with what the one before failed of, and who asks learns how far the effect has come from the node that runs it', async () => {
   const gate = Promise.withResolvers<void>();
   let attempts = 0;
   const node = await runtime.startNode('trying', {
@@ -70,12 +70,12 @@ test('a failed attempt is told, and who asks learns how far the effect has come 
     }),
   });
   const id = await runtime.createLoadBalancer();
-  const [failed] = await waitFor('a failed attempt', 5, async () => {
+  const [again] = await waitFor('another attempt', 5, async () => {
     const found = ofType('attempt', id);
     return found.length > 0 ? found : undefined;
   });
   const error = { kind: 'transient', code: 'busy', message: 'come again' };
-  assert.equal([failed?.effect, failed?.attempt, failed?.error], ['allocateVip', 1, error]);
+  assert.equal([again?.effect, again?.attempt, again?.error], ['allocateVip', 2, error]);
 
   const { partition } = await runtime.db
     .selectFrom('actors')

@@ -14,7 +14,8 @@ import { answerPage, type Fragment } from './page.ts';
 import { signedInAs } from './session.ts';
 
 /** `GET /debug/actors/:kind/:id`: one actor, its picture, and all that hangs on it. */
-export async function answerActor(context: Context, { db, live }: Api, charts: Charts): Promise<Response> {
+export async function answerActor(context: Context, api: Api, charts: Charts): Promise<Response> {
+  const { db, live } = api;
   const ref = actorOf(context);
   const view = await viewActor(db, live, ref);
   if (view === undefined) throw noSuchActor(ref);
@@ -27,7 +28,7 @@ export async function answerActor(context: Context, { db, live }: Api, charts: C
   const part = (name: keyof typeof parts) => html`<div data-part="${name}">${parts[name]}</div>`;
   const main = html`${signedInAs(context)}
 <div id="actor" data-now="${now}" data-version="${version}" data-events="${path}/events"></div>
-${liveBanners()}
+${liveBanners(api)}
 <p class="banner" id="gone" role="status" hidden><b>This actor is no longer there</b>: it has ended, and its row was removed. What you see is what was last known of it.</p>
 ${part('notices')}
 <div class="split">

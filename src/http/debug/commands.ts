@@ -13,8 +13,6 @@ import { ownForms } from './session.ts';
 /** Below `/debug/actors/:kind/:id`: what operators do to an actor, by forms. Each is shown once more before it is done. */
 export function commandRoutes(api: Api): Hono<AdminEnv> {
   const routes = new Hono<AdminEnv>();
-  routes.use(...ownForms);
-
   const orderOf = (context: Context<AdminEnv>): Order => ({
     operator: context.get('operator'),
     async find(transaction) {
@@ -25,14 +23,14 @@ export function commandRoutes(api: Api): Hono<AdminEnv> {
     },
   });
 
-  routes.post('/:kind/:id/events', async (context) => {
+  routes.post('/:kind/:id/events', ...ownForms, async (context) => {
     const { type, attributes, confirmed } = fieldsOf(await context.req.parseBody());
     const event = eventOf(type, attributes);
     if (confirmed === 'yes') return answerSent(context, await injectEvent(api, orderOf(context), event));
     return confirm(context, 'Send this event?', { type, attributes }, JSON.stringify(event, null, 2));
   });
 
-  routes.post('/:kind/:id/resume', async (context) => {
+  routes.post('/:kind/:id/resume', ...ownForms, async (context) => {
     const { confirmed } = fieldsOf(await context.req.parseBody());
     if (confirmed === 'yes') return answerSent(context, await resumeActor(api, orderOf(context)));
     return confirm(context, 'Resume this actor?', {});

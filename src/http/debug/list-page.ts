@@ -48,7 +48,7 @@ export async function answerList(context: Context, api: Api, charts: Charts): Pr
   ]);
   const main = html`${signedInAs(context)}
 <div id="list" data-now="${now}" data-events="${feedOf(query, now)}"${query.after && html` data-older`}></div>
-${liveBanners()}
+${liveBanners(api)}
 ${countChips(charts, counts, query)}
 ${filters(query, [...owners.keys()])}
 <section class="panel" aria-label="Actors">
