@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Arrow, Box, Caption } from './drawing.ts';
 import { type Layout, PADDING, type Point, TITLE_HEIGHT } from './layout.ts';
-import { type ChartState, isWithin } from './statechart.ts';
+import { type ChartState, isWithin, parentOf } from './statechart.ts';
 import { ROW_HEIGHT } from './text.ts';
 
 /** Rules of style for pictures of charts. They go into a picture that stands alone; a page links them. */
@@ -84,17 +84,18 @@ function captionsSvg(captions: Caption[], at: string, top: number, last: Set<str
   });
 }
 
-function arrowSvg(chart: Layout, { id, captions, carries }: Arrow, last: Set<string>): string {
+function arrowSvg(chart: Layout, { id, from, to, captions, carries }: Arrow, last: Set<string>): string {
   const route = chart.routes.get(id);
   if (route === undefined) return '';
   const keys = [...captions.flatMap(({ key }) => key ?? []), ...carries];
   const { text } = route;
+  const ground = parentOf(from) !== '' && parentOf(from) === parentOf(to) ? 'ground inner' : 'ground';
   return [
     `<g class="arrow${keys.some((key) => last.has(key)) ? ' last' : ''}" data-carries="${escaped(keys.join(' '))}">`,
     `<path d="${pathOf(route.points)}"/>`,
     headSvg(route.points),
     text &&
-      `<rect class="ground" x="${text.x}" y="${text.y}" width="${text.width}" height="${text.height}"/>`,
+      `<rect class="${ground}" x="${text.x}" y="${text.y}" width="${text.width}" height="${text.height}"/>`,
     ...(text
       ? captionsSvg(captions, `x="${text.x + text.width / 2}" text-anchor="middle"`, text.y, last)
       : []),

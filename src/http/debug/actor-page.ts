@@ -6,7 +6,7 @@ import type { Api } from '../api.ts';
 import { actorParts } from './actor-parts.ts';
 import { actorOf, noSuchActor } from './actor-path.ts';
 import { type ActorView, viewActor } from './actor-view.ts';
-import { eventLog } from './event-log.ts';
+import { eventLog, replayControls } from './event-log.ts';
 import { actorPath, readHistory } from './history.ts';
 import { liveBanners } from './live-banners.ts';
 import { chartFrame } from './machines.ts';
@@ -33,7 +33,7 @@ ${liveBanners(api)}
 ${part('notices')}
 <div class="split">
 <div>
-<section class="panel" aria-label="Statechart">${await chartFrame(charts, kind, { state: current?.to ?? actor.state, last: current?.transitions ?? [] })}</section>
+<section class="panel" aria-label="Statechart">${replayControls(path)}${await chartFrame(charts, kind, { state: current?.to ?? actor.state, last: current?.transitions ?? [] })}</section>
 ${eventLog(history, path)}
 </div>
 <div>

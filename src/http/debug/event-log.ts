@@ -9,8 +9,23 @@ import type { Fragment } from './page.ts';
 const SHOWN_CHARACTERS = 160;
 
 /**
- * The events of an actor, the newest first, with a slider that goes through them where there are scripts (`replay.js`); without, each
- * links to the page as it was then.
+ * A slider that goes through the events of the log beside it, and shows the picture as it was then (`replay.js`); only where there are
+ * scripts.
+ * @param base path of the actor's page.
+ */
+export function replayControls(base: string): Fragment {
+  return html`<div class="replay" hidden>
+<label for="replay">Replay</label>
+<button type="button" data-step="-1" aria-label="Earlier event">◀</button>
+<input type="range" id="replay" min="0" step="1">
+<button type="button" data-step="1" aria-label="Later event">▶</button>
+<a class="button" data-now href="${base}">Now</a>
+<output for="replay"></output>
+</div>`;
+}
+
+/**
+ * The events of an actor, the newest first. The number of each leads to the page as it was then.
  * @param base path of the actor's page.
  */
 export function eventLog(
@@ -20,11 +35,6 @@ export function eventLog(
   return html`<section class="panel" aria-labelledby="events">
 <h2 id="events">Events</h2>
 ${problem ? html`<p class="banner">Not everything could be replayed. ${problem}</p>` : ''}
-<div class="replay" hidden>
-<label for="replay">Replay</label>
-<div class="row"><button type="button" data-step="-1" aria-label="Earlier event">◀</button><input type="range" id="replay" min="0" step="1"><button type="button" data-step="1" aria-label="Later event">▶</button><a class="button" data-now href="${base}">Now</a></div>
-<output for="replay"></output>
-</div>
 <ol class="log" reversed data-url="${base}/log"${latest ? html` data-latest` : ''}>${logEntries(entries, base, current)}</ol>
 ${earlier ? html`<p><a href="${base}?before=${entries.at(-1)?.version}#events">Earlier events</a></p>` : ''}
 </section>`;

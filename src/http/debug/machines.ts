@@ -19,7 +19,7 @@ ${await chartFrame(charts, kind)}
 </section>`,
     );
     const main = html`${legend()}${await Promise.all(panels)}`;
-    return answerPage(context, { title: 'Machines', section: 'machines', main });
+    return answerPage(context, { title: 'Machines', section: 'machines', main, scripts: ['chart.js'] });
   });
 
   routes.get('/:kind', async (context) => {
@@ -28,7 +28,12 @@ ${await chartFrame(charts, kind)}
     const main = html`<p>${summary(charts, kind)}</p>
 <section class="panel" aria-label="Picture">${legend()}${await chartFrame(charts, kind)}</section>
 ${transitionTable(charts, kind)}`;
-    return answerPage(context, { title: `Machine ${kind}`, section: 'machines', main });
+    return answerPage(context, {
+      title: `Machine ${kind}`,
+      section: 'machines',
+      main,
+      scripts: ['chart.js'],
+    });
   });
   return routes;
 }
@@ -36,7 +41,11 @@ ${transitionTable(charts, kind)}`;
 /** A machine's picture in a frame that scrolls where there is no room for it. */
 export async function chartFrame(charts: Charts, kind: ActorKind, highlight?: Highlight): Promise<Fragment> {
   const picture = await charts.picture(kind, highlight);
-  return html`<div class="chart-frame" role="region" tabindex="0" aria-label="Picture of the statechart of ${kind}">${raw(picture)}</div>`;
+  const id = `chart-${kind}`;
+  return html`<div class="chart-view">
+<button type="button" data-fit aria-controls="${id}" aria-pressed="false" hidden>Whole picture</button>
+<div class="chart-frame" id="${id}" role="region" tabindex="0" aria-label="Picture of the statechart of ${kind}">${raw(picture)}</div>
+</div>`;
 }
 
 function legend(): Fragment {

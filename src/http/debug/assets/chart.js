@@ -40,3 +40,13 @@ export function reveal(chart) {
     behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth',
   });
 }
+
+for (const button of document.querySelectorAll('[data-fit]')) {
+  const frame = document.getElementById(button.getAttribute('aria-controls'));
+  button.hidden = false;
+  button.addEventListener('click', () => {
+    const fits = frame.classList.toggle('fit');
+    button.setAttribute('aria-pressed', String(fits));
+    if (!fits) reveal(frame.querySelector('.chart'));
+  });
+}
