@@ -114,7 +114,7 @@ export class EffectRunner {
   #progressOf({ current, givenUpAt, policy, lastError }: Attempts): EffectProgress {
     return {
       attempt: current,
-      attempts: policy.attempts,
+      attempts: Number.isFinite(policy.attempts) ? policy.attempts : null,
       left_ms: current === 0 ? policy.deadlineMs : givenUpAt - this.#clock.now(),
       error: lastError ?? null,
     };

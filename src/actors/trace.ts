@@ -66,8 +66,8 @@ export function traceSubject(trace: TraceBody): string {
 export const EffectProgress = z.object({
   /** 0: it waits for its turn. */
   attempt: z.int().min(0),
-  /** How often a transient failure is tried again, the first attempt included. */
-  attempts: z.int().positive(),
+  /** How many there are at most; null where only the time is limited. */
+  attempts: z.int().positive().nullable(),
   /** Until all attempts are given up. */
   left_ms: z.number(),
   /** Of the attempt before. */

@@ -81,7 +81,7 @@ function effects(view: ActorView): Fragment {
       until,
       error,
     }) => html`<tr data-effect="${id}"><th scope="row">${nameInWords(src)}</th>
-<td>${attempt === undefined ? unknown : attempt === 0 ? 'waits for its turn' : `${attempt} of ${attempts}`}</td>
+<td>${attempt === undefined ? unknown : attempt === 0 ? 'waits for its turn' : attempts ? `${attempt} of ${attempts}` : attempt}</td>
 <td>${until === undefined ? unknown : left(until, view.now)}</td>
 <td>${error ? html`<code>${error.code}</code>: ${error.message}` : ''}</td></tr>`,
   )}</tbody></table>`;

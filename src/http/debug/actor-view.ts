@@ -113,7 +113,7 @@ export interface PendingEffect {
   id: string;
   src: string;
   attempt: number | undefined;
-  attempts: number | undefined;
+  attempts: number | null | undefined;
   /** When all its attempts are given up, by the clock of `now`. */
   until: string | undefined;
   error: ErrorRecord | null;
