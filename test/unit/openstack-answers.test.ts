@@ -31,6 +31,14 @@ const SERVER = '708e78ad-e513-4356-8319-c22f7d4f99f8';
 const PORT = 'dd98ef70-38d4-4309-9274-233dd6855a5d';
 const call = () => ({ signal: AbortSignal.timeout(5_000) });
 
+const server = {
+  name: 'amphora-x',
+  amphoraId: 'x',
+  loadBalancerId: 'y',
+  portIds: [],
+  files: async () => ({}),
+};
+
 /** A cloud that answers as recorded; every answer is used once, unless it is `persist`ed. */
 function openCloud() {
   const mock = new MockAgent();
@@ -139,6 +147,28 @@ test('an address that is taken is said to be in use', async () => {
   const spec = { name: 'octavia-lb-x', networkId: 'n', vnicType: 'normal', adminStateUp: true } as const;
   const error = await failure(network.createPort(spec, call()));
   assert.equal([error.kind, error.code], ['terminal', 'address_in_use']);
+  await mock.close();
+});
+
+test('a quota that is used up is a failed placement, whichever service says so', async () => {
+  const { mock, answer, logIn, network, compute } = openCloud();
+  logIn();
+  const says = (body: object) => ({
+    request: sample('server-create').request,
+    response: { status: 200, headers: {}, body },
+  });
+  answer(NEUTRON, 'GET', /^\/v2\.0\/ports\?/, says({ ports: [] }));
+  answer(NEUTRON, 'POST', '/v2.0/ports', sample('port-create-quota-exceeded'));
+  const port = { name: 'octavia-lb-x', networkId: 'n', vnicType: 'normal', adminStateUp: true } as const;
+  const ofPorts = await failure(network.createPort(port, call()));
+  answer(NOVA, 'GET', /servers\/detail/, says({ servers: [] }));
+  answer(NOVA, 'GET', /images/, says({ images: [{ id: 'i', name: 'amphora' }] }));
+  answer(NOVA, 'POST', '/v2.1/servers', sample('server-create-quota-exceeded'));
+  const ofServers = await failure(compute.create(server, call()));
+  for (const { kind, code, message } of [ofPorts, ofServers]) {
+    assert.equal([kind, code], ['placement', 'quota_exceeded'], message);
+    assert.match(message, /Quota exceeded .*raise the quota of the service project/);
+  }
   await mock.close();
 });
 
@@ -315,19 +345,7 @@ test('an unknown availability zone is no valid host', async () => {
     response: { status: 200, headers: {}, body: { images: [{ id: 'i', name: 'amphora' }] } },
   });
   answer(NOVA, 'POST', '/v2.1/servers', sample('server-create-nonexistent-az'));
-  const error = await failure(
-    compute.create(
-      {
-        name: 'amphora-x',
-        amphoraId: 'x',
-        loadBalancerId: 'y',
-        zone: 'nowhere',
-        portIds: [],
-        files: async () => ({}),
-      },
-      call(),
-    ),
-  );
+  const error = await failure(compute.create({ ...server, zone: 'nowhere' }, call()));
   assert.equal([error.kind, error.code], ['placement', 'no_valid_host']);
   await mock.close();
 });
