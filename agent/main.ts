@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { pino } from 'pino';
+import { createLogger } from '../src/logging/logger.ts';
 import { createApp, type Route } from './app.ts';
 import { Certificates } from './certificates.ts';
 import { readDetails } from './details.ts';
@@ -45,7 +45,11 @@ export interface Agent {
  */
 export async function runAgent(configFile: string): Promise<Agent> {
   const settings = readSettings(configFile);
-  const log = pino({ level: settings.log_level, base: { amphora: settings.amphora_id } });
+  const log = createLogger({
+    level: settings.log_level,
+    secrets: settings.heartbeat === undefined ? [] : [settings.heartbeat.key],
+    base: { amphora_id: settings.amphora_id },
+  });
   mkdirSync(settings.state_dir, { recursive: true, mode: 0o755 });
   mkdirSync(settings.run_dir, { recursive: true, mode: 0o700 });
   const fence = await EpochFence.load(settings.state_dir);

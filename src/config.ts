@@ -59,6 +59,12 @@ export const settings = {
     'One line for each thing an operator may ask about.',
   ),
 
+  log_format: setting(
+    z.enum(['auto', 'json', 'pretty']),
+    'auto',
+    'An event a line: `json` for programs, `pretty` for people; `auto` is pretty on a terminal only.',
+  ),
+
   // Who may do what.
   auth: setting(
     z.enum(['none', 'keystone']),

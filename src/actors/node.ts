@@ -138,7 +138,7 @@ export class Node implements ActorHost {
     }
     this.#parts.log.debug(
       {
-        actor: `${actor.kind}/${actor.id}`,
+        ...idsOf(actor),
         from: outcome.previousState,
         to: outcome.state,
         version: actor.version,
@@ -157,7 +157,10 @@ export class Node implements ActorHost {
   }
 
   buried(actor: ActorId, event: ActorEvent, error: unknown): void {
-    this.#parts.log.error({ actor, event: event.type, err: error }, 'event set aside as a dead letter');
+    this.#parts.log.error(
+      { ...idsOf(actor), event: event.type, err: error },
+      'event set aside as a dead letter',
+    );
   }
 
   async quarantine(actor: ActorRow, error: unknown, epoch: number): Promise<void> {
@@ -166,18 +169,18 @@ export class Node implements ActorHost {
     this.#parts.tracer?.publish({ type: 'quarantine', ...ofActor(actor), reason });
     await this.#effects.stopActor({ kind: actor.kind, id: actor.id });
     this.#parts.log.error(
-      { actor: `${actor.kind}/${actor.id}`, reason },
+      { ...idsOf(actor), reason },
       'actor quarantined; `amphorae actors resume` after the cause is gone',
     );
   }
 
   postponed(actor: ActorId, error: unknown, again: () => void): void {
-    this.#parts.log.warn({ actor, err: error }, 'event postponed: the store could not be reached');
+    this.#parts.log.warn({ ...idsOf(actor), err: error }, 'event postponed: the store could not be reached');
     this.#parts.clock.after(this.#options.sweepMs, again);
   }
 
   unhandled(actor: ActorRow, event: ActorEvent): void {
-    const line = { actor: `${actor.kind}/${actor.id}`, state: actor.state, event: event.type };
+    const line = { ...idsOf(actor), state: actor.state, event: event.type };
     if (this.machineOf(actor).events.includes(event.type)) {
       this.#parts.log.debug(line, 'event ignored in this state');
     } else {
@@ -312,4 +315,13 @@ export class Node implements ActorHost {
       if (actor.idle) this.#actors.delete(key);
     }
   }
+}
+
+/** Whom a line is about. */
+function idsOf(actor: ActorId | ActorRow) {
+  const { kind: actor_kind, id: actor_id } = actor;
+  const { loadBalancerId: loadbalancer_id } = ('input' in actor ? actor.input : {}) as {
+    loadBalancerId?: string;
+  };
+  return { actor_kind, actor_id, loadbalancer_id };
 }

@@ -1,7 +1,8 @@
-import pino from 'pino';
+import { hostname } from 'node:os';
 import { TerminalError } from '../model/errors.ts';
 import type { Command } from './command.ts';
 import { createController } from './serve/controller.ts';
+import { openLog } from './serve/log.ts';
 import { aborted, terminationSignal } from './termination.ts';
 
 export const command: Command = {
@@ -20,6 +21,7 @@ export const command: Command = {
     'lease_seconds',
     'effect_concurrency',
     'log_level',
+    'log_format',
   ],
   async run({ config }) {
     if (!config.database_url || !config.nats_url) {
@@ -29,8 +31,9 @@ export const command: Command = {
       );
     }
     const termination = terminationSignal();
-    const log = pino({ level: config.log_level });
-    const controller = await createController(config, log);
+    const node_id = config.node_id || `${hostname()}-${process.pid}`;
+    const log = openLog(config, node_id);
+    const controller = await createController({ ...config, node_id }, log);
     process.stdout.write(`ready ${controller.url ?? 'controller'}\n`);
     await aborted(termination);
     log.info('draining');

@@ -76,7 +76,7 @@ export class FailoverLimiter {
     const { queue, publish, log } = this.#parts;
     const begun = await queue.round((round) => this.#admit(round));
     if (begun === undefined || begun.length === 0) return;
-    log.warn({ loadBalancers: begun.map(({ actorId }) => actorId) }, 'stale amphorae are failed over');
+    log.warn({ loadbalancer_ids: begun.map(({ actorId }) => actorId) }, 'stale amphorae are failed over');
     publish(begun);
   }
 

@@ -128,7 +128,7 @@ export class HeartbeatReceiver {
     );
     const ignored = heartbeats.filter(({ id }) => !loadBalancers.has(id)).map(({ id }) => id);
     if (ignored.length > 0) {
-      log.info({ amphorae: ignored }, 'heartbeats of unknown amphorae, or heard before');
+      log.info({ amphora_ids: ignored }, 'heartbeats of unknown amphorae, or heard before');
       await stray(ignored);
     }
     // Of a pair, the one that carries the traffic knows.

@@ -93,9 +93,9 @@ export class StaleWatch {
       return { turned, envelopes };
     });
     mailbox.publish(...envelopes);
-    for (const { amphora_id: amphora, load_balancer_id: load_balancer, silent } of turned) {
+    for (const { amphora_id, load_balancer_id: loadbalancer_id, silent } of turned) {
       log.warn(
-        { amphora, load_balancer },
+        { amphora_id, loadbalancer_id },
         silent ? 'an amphora has fallen silent' : 'an amphora speaks again',
       );
     }

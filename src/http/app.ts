@@ -15,6 +15,7 @@ import { Fault, faultBody, toFault } from './fault.ts';
 import { acceptJson } from './media.ts';
 import { openApiRoutes } from './openapi/routes.ts';
 import { servedAt } from './public-url.ts';
+import { requestLog } from './request-log.ts';
 import { actorRoutes } from './v2/actors.ts';
 import { amphoraRoutes } from './v2/amphorae.ts';
 import { availabilityZoneProfileRoutes } from './v2/availability-zone-profiles.ts';
@@ -47,13 +48,13 @@ const METHODS = ['DELETE', 'GET', 'POST', 'PUT'];
  */
 export function createApi(api: Api): Hono {
   const app = new Hono({ getPath: canonicalPath });
-  app.use(logged(api), servedAt(api.config.api_base_uri));
-  app.onError((error, context) => answerFault(api, context, error));
-  app.notFound((context) => answerFault(api, context, missingRoute(app, context)));
+  app.use(requestLog(api.log), servedAt(api.config.api_base_uri));
+  app.onError((error, context) => answerFault(context, error));
+  app.notFound((context) => answerFault(context, missingRoute(app, context)));
 
   const requestMs = api.config.api_request_seconds * 1000;
   app.use(timeout(requestMs, new HTTPException(503, { message: 'The request took too long.' })));
-  const streams = new EventStreams(streamLimits(api), api.log, api.ending);
+  const streams = new EventStreams(streamLimits(api), api.ending);
   // Browsers log in in a way of their own.
   app.route('/debug', debugRoutes(api, streams));
   app.use(authenticate(api));
@@ -152,24 +153,14 @@ function missingRoute(app: Hono, context: Context): Fault {
     : new Fault(404, `There is nothing at ${context.req.path}.`);
 }
 
-function answerFault({ log }: Api, context: Context, error: Error): Response {
+function answerFault(context: Context, error: Error): Response {
   const fault = toFault(error);
   if (fault === undefined || fault.status >= 500) {
-    log.error({ err: error, method: context.req.method, path: context.req.path }, 'request failed');
+    context
+      .get('log')
+      .error({ err: error, method: context.req.method, path: context.req.path }, 'request failed');
   }
   const { status, message, headers } =
     fault ?? new Fault(500, 'An internal error occurred; the log has the details.');
   return context.json(faultBody(status, message), status, headers);
-}
-
-/** One line for each request that asks for a change; reads only where debugging is on. */
-function logged({ log }: Api): MiddlewareHandler {
-  return async (context, next) => {
-    const started = performance.now();
-    await next();
-    const { method, path } = context.req;
-    const line = { method, path, status: context.res.status, ms: Math.round(performance.now() - started) };
-    if (method === 'GET') log.debug(line, 'request');
-    else log.info(line, 'request');
-  };
 }

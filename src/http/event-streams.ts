@@ -1,6 +1,5 @@
 import type { ServerResponse } from 'node:http';
 import type { Context } from 'hono';
-import type { Logger } from 'pino';
 import { Fault } from './fault.ts';
 
 /** How long a client may leave unread what was sent to it. */
@@ -34,14 +33,12 @@ const later = (reason: string) => new Fault(503, `${reason}. Try again later.`, 
 /** Answers with server-sent events: how many at once, for how long, and until when. */
 export class EventStreams {
   readonly #limits: StreamLimits;
-  readonly #log: Logger;
   readonly #open = new Map<AbortController, string | undefined>();
   #closed = false;
 
   /** @param ending aborted when the process ends; every stream ends then, as none would by itself. */
-  constructor(limits: StreamLimits, log: Logger, ending?: AbortSignal) {
+  constructor(limits: StreamLimits, ending?: AbortSignal) {
     this.#limits = limits;
-    this.#log = log;
     ending?.addEventListener('abort', () => this.#close(), { once: true });
   }
 
@@ -101,7 +98,7 @@ export class EventStreams {
         pull: async (controller) => {
           clearTimeout(stalled);
           const next = await blocks.next().catch((error: unknown) => {
-            this.#log.error({ err: error }, 'a stream of events broke off');
+            context.get('log').error({ err: error }, 'a stream of events broke off');
             return { done: true, value: undefined } as const;
           });
           if (next.done || end.signal.aborted) {

@@ -209,7 +209,7 @@ export async function withVip<T>(
       );
     } catch (releaseError) {
       api.log.warn(
-        { err: releaseError, port: name },
+        { err: releaseError, port: name, loadbalancer_id: loadBalancer.id },
         'VIP port of a refused load balancer stays until the next sweep',
       );
     }

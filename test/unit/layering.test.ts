@@ -16,6 +16,7 @@ interface Layer {
 
 const layers: Record<string, Layer> = {
   'src/model': { layers: [], packages: ['zod'] },
+  'src/logging': { layers: [], packages: ['pino', 'pino-pretty'] },
   'src/machines': { layers: ['src/model'], packages: ['xstate'] },
   'src/render': { layers: ['src/model', 'src/amphora-api'], packages: ['node:crypto'] },
   'src/secrets': { layers: ['src/keystone', 'src/model'] },
@@ -63,6 +64,7 @@ const layers: Record<string, Layer> = {
         'src/health',
         'src/http',
         'src/keystone',
+        'src/logging',
         'src/machines',
         'src/model',
         'src/providers',
@@ -70,7 +72,7 @@ const layers: Record<string, Layer> = {
       ...['src/render', 'src/secrets', 'src/status', 'src/store', 'src/config.ts', 'agent', 'package.json'],
     ],
   },
-  agent: { layers: ['src/amphora-api', 'src/model'] },
+  agent: { layers: ['src/amphora-api', 'src/logging', 'src/model'] },
   migrations: { layers: [], packages: ['kysely'] },
 };
 
