@@ -54,12 +54,6 @@ export function matches(event: StatusEvent, filter: EventFilter): boolean {
   );
 }
 
-/** A subject with all events that match, and perhaps others: a subject says neither all of an event nor alternatives. */
-export function subjectFor({ projectId, resources, id }: EventFilter): string {
-  const resource = resources?.length === 1 ? resources[0] : '*';
-  return `amphorae.status.${resource}.${projectId === undefined ? '*' : token(projectId)}.${id ?? '*'}`;
-}
-
 /** Where all events are. */
 export const ALL_SUBJECTS = 'amphorae.status.>';
 

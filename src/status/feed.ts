@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { NatsConnection } from 'nats';
 import type { Logger } from 'pino';
 import { TransientError } from '../model/errors.ts';
-import { type EventFilter, matches, subjectFor } from './event.ts';
+import { type EventFilter, matches } from './event.ts';
 import { EventsGone, type StoredEvent, StreamReader } from './stream-reader.ts';
 import { Subscriber } from './subscriber.ts';
 
@@ -108,9 +108,8 @@ export class StatusFeed {
   async *#catchUp(subscriber: Subscriber, signal: AbortSignal): AsyncGenerator<FeedItem, boolean> {
     const until = subscriber.missedUntil;
     if (until === undefined || subscriber.gone) return false;
-    const missed = { until, subject: subjectFor(subscriber.filter) };
     try {
-      for await (const { position, event } of this.#reader.read(subscriber.position, signal, missed)) {
+      for await (const { position, event } of this.#reader.read(subscriber.position, signal, until)) {
         subscriber.position = position;
         if (matches(event, subscriber.filter)) yield { kind: 'status', position, event };
       }

@@ -8,7 +8,7 @@ import {
   nanos,
 } from 'nats';
 import { AmphoraeError, TransientError } from '../model/errors.ts';
-import { ALL_SUBJECTS, StatusEvent } from './event.ts';
+import { StatusEvent } from './event.ts';
 import { STREAM } from './stream.ts';
 
 /** An event and where it is on the stream. */
@@ -32,7 +32,7 @@ const ANSWER_MS = 5_000;
 /** Events of one request: a slow reader has no more than these in memory. */
 const BATCH = 256;
 /** How long a request waits for events. */
-const WAIT_MS = 10_000;
+const WAIT_MS = 5_000;
 /** The server forgets a reader that has gone without a word. */
 const FORGOTTEN_MS = 60_000;
 
@@ -59,26 +59,23 @@ export class StreamReader {
 
   /**
    * The events after a position, in their order and none left out, as they come, until `signal` is aborted.
-   * @param until ends after this position
-   * @param subject only the events of these subjects
+   * @param until ends with the event at this position
    * @throws EventsGone, TransientError `no_status_stream`
    */
   async *read(
     after: number,
     signal: AbortSignal,
-    { until = Number.POSITIVE_INFINITY, subject = ALL_SUBJECTS } = {},
+    until = Number.POSITIVE_INFINITY,
   ): AsyncGenerator<StoredEvent> {
     let consumer: Consumer | undefined;
     let stop = () => {};
     const onAbort = () => stop();
     signal.addEventListener('abort', onAbort);
     try {
-      consumer = await this.#consume(after, subject);
-      let pending = (await consumer.info(true)).num_pending;
+      consumer = await this.#consume(after);
       let delivered = 0;
       let last = after;
-      await this.#assertKept(after);
-      while (!signal.aborted && last < until && (pending > 0 || until === Number.POSITIVE_INFINITY)) {
+      while (!signal.aborted && last < until) {
         const begun = last;
         let skipped = false;
         const messages = await consumer.fetch({ max_messages: BATCH, expires: WAIT_MS });
@@ -88,15 +85,14 @@ export class StreamReader {
           delivered += 1;
           if (deliverySequence !== delivered) throw unreadable('events were lost on their way');
           skipped ||= streamSequence !== last + 1;
-          pending = message.info.pending;
           last = streamSequence;
           const event = eventIn(message);
           if (event !== undefined && last <= until) yield { position: last, event };
-          if (last >= until || pending === 0) break;
+          if (last >= until) break;
         }
         // Also finds out whether the server is there at all: a request that nobody hears ends like one without events.
         const { first } = await this.bounds();
-        if (skipped && first > begun + 1) throw new EventsGone();
+        if (first > (skipped ? begun : last) + 1) throw new EventsGone();
       }
     } catch (error) {
       throw classified(error);
@@ -106,22 +102,17 @@ export class StreamReader {
     }
   }
 
-  async #consume(after: number, subject: string): Promise<Consumer> {
+  /** Without a filter: a reader has to know when it has come to an end, and counts of what is pending are not exact. */
+  async #consume(after: number): Promise<Consumer> {
     const manager = await this.#nats.jetstreamManager({ timeout: ANSWER_MS });
     const info = await manager.consumers.add(STREAM, {
       deliver_policy: DeliverPolicy.StartSequence,
       opt_start_seq: after + 1,
-      filter_subject: subject,
       ack_policy: AckPolicy.None,
       inactive_threshold: nanos(FORGOTTEN_MS),
       mem_storage: true,
     });
     return this.#nats.jetstream({ timeout: ANSWER_MS }).consumers.getPullConsumerFor(info);
-  }
-
-  async #assertKept(after: number): Promise<void> {
-    const { first } = await this.bounds();
-    if (first > after + 1) throw new EventsGone();
   }
 }
 

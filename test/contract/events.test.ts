@@ -175,7 +175,7 @@ test('a stream that is made again ends what followed the old one', () =>
     await streams.delete(STREAM);
     stream = new StatusStream(nats, limits);
     await append(5);
-    assert.match((await source.until('gone')).data.message, /read the objects/);
+    assert.match((await source.until('gone', 30)).data.message, /read the objects/);
     assert.is(await source.next(), undefined);
     const again = await follow();
     assert.is((await again.next())?.id, 5);
