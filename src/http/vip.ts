@@ -48,14 +48,15 @@ const KINDS = [
  */
 export async function planVip(
   network: NetworkView,
-  config: Api['config'],
+  api: Pick<Api, 'network' | 'config'>,
   request: VipRequest,
 ): Promise<VipPlan> {
+  const { config } = api;
   const allowed = KINDS.filter(([, setting]) => config[setting]).map(([kind]) => kind);
   const forbidden = KINDS.find(([kind]) => request[kind] !== null && !allowed.includes(kind));
   if (forbidden) throw badRequest(`${forbidden[0]} is disabled by configuration.`);
   if (request.vip_port_id !== null) return planWithPort(network, request.vip_port_id, request);
-  if (request.vip_network_id !== null) return planInNetwork(network, request.vip_network_id, request);
+  if (request.vip_network_id !== null) return planInNetwork(network, api, request.vip_network_id, request);
   if (request.vip_subnet_id !== null) {
     const subnet = await findSubnet(network, request.vip_subnet_id);
     return plan(network, request, subnet.networkId, [subnet.id]);
@@ -114,7 +115,12 @@ function addressOn(port: PortInfo, subnetId: string, address: string | null): Fi
   return found;
 }
 
-async function planInNetwork(network: NetworkView, networkId: string, request: VipRequest): Promise<VipPlan> {
+async function planInNetwork(
+  network: NetworkView,
+  api: Pick<Api, 'network' | 'config'>,
+  networkId: string,
+  request: VipRequest,
+): Promise<VipPlan> {
   const found = await network.getNetwork(networkId, providerCall());
   if (found === undefined) throw missingReference('Network', networkId);
   if (request.vip_subnet_id !== null) {
@@ -128,11 +134,11 @@ async function planInNetwork(network: NetworkView, networkId: string, request: V
   const { vip_address: address } = request;
   const usable =
     address === null
-      ? subnets.toSorted((left, right) => left.ipVersion - right.ipVersion)
+      ? (await withRoom(api, networkId, subnets)).toSorted((left, right) => left.ipVersion - right.ipVersion)
       : subnets.filter((subnet) => contains(subnet.cidr, address));
   if (usable.length === 0) {
     throw address === null
-      ? invalidInput('vip_network_id', networkId, 'The network has no subnet.')
+      ? invalidInput('vip_network_id', networkId, 'The network has no subnet with enough free addresses.')
       : invalidInput('vip_address', address, `No subnet of network ${networkId} holds it.`);
   }
   return plan(
@@ -141,6 +147,17 @@ async function planInNetwork(network: NetworkView, networkId: string, request: V
     networkId,
     usable.map((subnet) => subnet.id),
   );
+}
+
+/** Subnets with room for a VIP and the addresses of its amphorae, where that is known. */
+async function withRoom(
+  { network, config }: Pick<Api, 'network' | 'config'>,
+  networkId: string,
+  subnets: SubnetInfo[],
+): Promise<SubnetInfo[]> {
+  const free = await network.freeAddresses?.(networkId, providerCall());
+  const needed = config.default_topology === 'SINGLE' ? 2 : 3;
+  return subnets.filter(({ id }) => (free?.get(id) ?? needed) >= needed);
 }
 
 /** The rules of additional VIPs, which hold whatever the primary came from. */
@@ -230,6 +247,9 @@ async function createPort(
   name: string,
   vip: VipPlan,
 ): Promise<PortInfo> {
+  const found = await network.getNetwork(vip.networkId, providerCall());
+  if (found?.portSecurity === false)
+    throw new Fault(500, `Port security must be enabled on the VIP network ${vip.networkId}.`);
   let full: unknown;
   for (const subnetId of vip.subnetIds) {
     try {

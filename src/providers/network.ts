@@ -8,6 +8,8 @@ export interface NetworkInfo {
   subnetIds: string[];
   /** vNIC types that ports of this network may have. */
   vnicTypes: VnicType[];
+  /** Whether a port may be allowed to use the addresses of another, as the amphorae use the VIP. */
+  portSecurity: boolean;
 }
 
 export interface SubnetInfo {
@@ -91,6 +93,8 @@ export interface Network {
   updatePort(portId: string, changes: PortChanges, call: Call): Promise<void>;
   /** Whether there is such a thing to put on a port. Absent where the provider has none of either kind. */
   hasPortOption?(option: PortOption, id: string, call: Call): Promise<boolean>;
+  /** How many addresses each subnet of a network has left. Absent, or undefined: nobody knows. */
+  freeAddresses?(networkId: string, call: Call): Promise<Map<string, number> | undefined>;
   /** Ports that Amphorae made; with `namePrefix`, those whose name starts so. */
   listPorts(filter: { namePrefix?: string; deviceId?: string }, call: Call): Promise<PortInfo[]>;
   /** What the owner of a token can see: not the networks of others, unless shared. Absent where everybody sees all. */

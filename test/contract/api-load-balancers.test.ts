@@ -142,6 +142,63 @@ test('the VIP comes from a subnet, a network or the user’s own port', async ()
   });
 });
 
+test('in a network, the first subnet that has room for VIP and amphorae is taken, of IPv4 before IPv6', async () => {
+  const { network } = api.dependencies;
+  const [six, full, tight, roomy] = Array.from({ length: 4 }, () => randomUUID());
+  const free = new Map(
+    [six, full, tight, roomy].map((id, index) => [id ?? '', [1_000, 1, 2, 3][index] ?? 0]),
+  );
+  api.dependencies.network = Object.create(network, {
+    getNetwork: {
+      value: async (id: string) => ({
+        ...(await network.getNetwork(id, call())),
+        subnetIds: [...free.keys()],
+      }),
+    },
+    getSubnet: {
+      value: async (id: string) => ({
+        ...(await network.getSubnet(id, call())),
+        ipVersion: id === six ? 6 : 4,
+      }),
+    },
+    freeAddresses: { value: async () => free },
+  });
+  const subnetOfVip = async () =>
+    (await api.createLoadBalancer({ vip_subnet_id: null, vip_network_id: randomUUID() })).vip_subnet_id;
+  try {
+    assert.is(await subnetOfVip(), tight);
+    Object.assign(config, { default_topology: 'ACTIVE_STANDBY' });
+    assert.is(await subnetOfVip(), roomy);
+    free.set(roomy ?? '', 2);
+    assert.is(await subnetOfVip(), six);
+    free.set(six ?? '', 2);
+    await api.refuse(400, /vip_network_id.*no subnet with enough free addresses/, 'POST', PATH, {
+      loadbalancer: { vip_network_id: randomUUID() },
+    });
+  } finally {
+    Object.assign(config, { default_topology: 'SINGLE' });
+    api.dependencies.network = network;
+  }
+});
+
+test('a network without port security is no place for a VIP', async () => {
+  const { network } = api.dependencies;
+  const before = (await ports()).length;
+  api.dependencies.network = Object.create(network, {
+    getNetwork: {
+      value: async (id: string) => ({ ...(await network.getNetwork(id, call())), portSecurity: false }),
+    },
+  });
+  try {
+    await api.refuse(500, /^Port security must be enabled on the VIP network/, 'POST', PATH, {
+      loadbalancer: vip(),
+    });
+  } finally {
+    api.dependencies.network = network;
+  }
+  assert.equal([(await ports()).length, await count('vip_intents')], [before, 0]);
+});
+
 test('the operator can forbid ways to ask for a VIP', async () => {
   const subnetOnly = { allow_vip_port_id: false, allow_vip_network_id: false };
   Object.assign(config, subnetOnly);

@@ -102,6 +102,7 @@ export function providerContract(name: string, open: () => Promise<ProviderSubje
     const found = await network.getNetwork(subject.networkId, call());
     assert.ok(found?.subnetIds.includes(subject.subnetId));
     assert.equal(found?.vnicTypes, ['normal', 'direct']);
+    assert.is(found?.portSecurity, true);
     const subnet = await network.getSubnet(subject.subnetId, call());
     assert.is(subnet?.networkId, subject.networkId);
     assert.match(subnet?.cidr ?? '', /^[\d.]+\/\d+$/);
@@ -122,6 +123,18 @@ export function providerContract(name: string, open: () => Promise<ProviderSubje
     const ports = await Promise.all(Array.from({ length: 20 }, () => makePort()));
     assert.is(new Set(ports.map(({ fixedIps }) => fixedIps[0]?.ipAddress)).size, 20);
     assert.is(new Set(ports.map(({ macAddress }) => macAddress)).size, 20);
+  });
+
+  promise('a network says how many addresses are left', async () => {
+    const { network } = subject.provider;
+    const left = async () =>
+      (await network.freeAddresses?.(subject.networkId, call()))?.get(subject.subnetId);
+    const before = await left();
+    if (!subject.knowsWhatExists) return assert.is(before, undefined);
+    const { id } = await makePort();
+    assert.is(await left(), (before ?? 0) - 1);
+    await network.deletePort(id, call());
+    assert.is(await left(), before);
   });
 
   promise('a requested address is given once, and again when it is free', async () => {

@@ -125,7 +125,7 @@ async function createLoadBalancer(context: Context, api: Api, body: NewLoadBalan
   const id = newId(context);
   const projectId = body.project_id ?? body.tenant_id ?? context.get('caller').projectId;
   const pools = collectPools(body);
-  const plan = await planVip(network, config, body);
+  const plan = await planVip(network, api, body);
   if (plan.port !== null && (await isVipPort(api.db, plan.port.id))) {
     throw invalidInput('vip_port_id', plan.port.id, 'The port is the VIP of another load balancer.');
   }

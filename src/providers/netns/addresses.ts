@@ -46,6 +46,26 @@ export async function allocateAddresses(
   return taken;
 }
 
+/** How many addresses `allocateAddresses` could still take, by subnet. */
+export async function countFree(db: Queryable, networkId: string): Promise<Map<string, number>> {
+  const subnets = await db
+    .selectFrom('netns_subnets')
+    .select(({ selectFrom }) => [
+      'id',
+      sql<number>`(CASE family(cidr) WHEN 4 THEN 32 ELSE 128 END) - masklen(cidr)`.as('bits'),
+      sql<number>`(gateway_ip IS NOT NULL)::int`.as('gateways'),
+      selectFrom('netns_addresses')
+        .whereRef('subnet_id', '=', 'netns_subnets.id')
+        .select(sql<number>`count(*)::int`.as('taken'))
+        .as('taken'),
+    ])
+    .where('network_id', '=', networkId)
+    .execute();
+  return new Map(
+    subnets.map(({ id, bits, gateways, taken }) => [id, 2 ** bits - 2 - gateways - (taken ?? 0)]),
+  );
+}
+
 /** The lowest address from `first` to `last` that `taken`, a query of one inet column, does not have. */
 export async function lowestFree(
   db: Queryable,

@@ -5,7 +5,7 @@ import type { VnicType } from '../../model/status.ts';
 import type { Db, Queryable } from '../../store/database.ts';
 import type { Call } from '../call.ts';
 import type { Network, NetworkInfo, PortChanges, PortInfo, PortSpec, SubnetInfo } from '../network.ts';
-import { allocateAddresses } from './addresses.ts';
+import { allocateAddresses, countFree } from './addresses.ts';
 import type { Plugs } from './plugs.ts';
 import { findPort, isUuid, type Port, selectPorts } from './ports.ts';
 import { findServer } from './servers.ts';
@@ -33,7 +33,11 @@ export class NetnsNetwork implements Network {
       ])
       .where('id', '=', networkId)
       .executeTakeFirst();
-    return network && { ...network, subnetIds: network.subnetIds ?? [] };
+    return network && { ...network, subnetIds: network.subnetIds ?? [], portSecurity: true };
+  }
+
+  freeAddresses(networkId: string): Promise<Map<string, number>> {
+    return countFree(this.#db, networkId);
   }
 
   async getSubnet(subnetId: string): Promise<SubnetInfo | undefined> {

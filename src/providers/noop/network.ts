@@ -28,7 +28,7 @@ export class NoopNetwork implements Network {
     const name = `noop-${networkId}`;
     const subnetIds = [networkId];
     if (this.#permissive) subnetIds.includes = () => true;
-    return { id: networkId, name, mtu: MTU, subnetIds, vnicTypes: ['normal', 'direct'] };
+    return { id: networkId, name, mtu: MTU, subnetIds, vnicTypes: ['normal', 'direct'], portSecurity: true };
   }
 
   async getSubnet(subnetId: string): Promise<SubnetInfo> {

@@ -30,6 +30,8 @@ const NeutronNetwork = z.object({
   mtu: z.number().int(),
   subnets: z.array(z.string()),
   'provider:physical_network': z.string().nullish(),
+  /** Only where Neutron has this extension; without it, every port is filtered. */
+  port_security_enabled: z.boolean().default(true),
 });
 
 const NeutronSubnet = z.object({
@@ -39,6 +41,14 @@ const NeutronSubnet = z.object({
   ip_version: z.union([z.literal(4), z.literal(6)]),
   gateway_ip: z.string().nullable(),
   host_routes: z.array(z.object({ destination: z.string(), nexthop: z.string() })),
+});
+
+const Availability = z.object({
+  network_ip_availability: z.object({
+    subnet_ip_availability: z.array(
+      z.object({ subnet_id: z.string(), total_ips: z.number(), used_ips: z.number() }),
+    ),
+  }),
 });
 
 const OnePort = z.object({ port: NeutronPort });
@@ -71,6 +81,7 @@ export class OpenstackNetwork implements Network {
       subnetIds: network.subnets,
       // A VF is a slice of a NIC in a physical network; an overlay has none.
       vnicTypes: network['provider:physical_network'] ? ['normal', 'direct'] : ['normal'],
+      portSecurity: network.port_security_enabled,
     };
   }
 
@@ -93,6 +104,25 @@ export class OpenstackNetwork implements Network {
         }
       );
     });
+  }
+
+  async freeAddresses(networkId: string, call: Call): Promise<Map<string, number> | undefined> {
+    const path = `/network-ip-availabilities/${segment(networkId)}`;
+    const order = {
+      method: 'GET',
+      path,
+      purpose: `count the free addresses of network ${networkId}`,
+    } as const;
+    const found = await this.#neutron.find(call, order, Availability);
+    return (
+      found &&
+      new Map(
+        found.network_ip_availability.subnet_ip_availability.map(({ subnet_id, total_ips, used_ips }) => [
+          subnet_id,
+          total_ips - used_ips,
+        ]),
+      )
+    );
   }
 
   async getPort(portId: string, call: Call): Promise<PortInfo | undefined> {
