@@ -1,7 +1,7 @@
 import { type Config, type SettingName, secretSettings, settings } from '../config.ts';
 import { TerminalError } from '../model/errors.ts';
 import type { Command } from './command.ts';
-import { checkAccess } from './serve/access.ts';
+import { checkExposure } from './serve/exposure.ts';
 import { aborted, terminationSignal } from './termination.ts';
 import { lockDataDirectory } from './up/data-directory.ts';
 import { settleSettings } from './up/recorded-settings.ts';
@@ -35,7 +35,9 @@ export async function runUp(
   const lock = await lockDataDirectory(wanted.data_dir);
   try {
     const config = settleSettings(wanted, say);
-    checkAccess(config);
+    checkExposure(config);
+    // Policy and Keystone take as much memory as all the rest of this process, which lives as long as they are used.
+    if (config.auth !== 'none') (await import('./serve/access.ts')).checkAccess(config);
     if (config.provider === 'netns' && process.getuid?.() !== 0) {
       throw new TerminalError(
         'not_root',

@@ -71,7 +71,7 @@ export function createApi(api: Api): Hono {
   };
   const events = guard('/events', eventRoutes(api, streams));
   for (const version of VERSIONS) app.route(`${version}/events`, events);
-  app.use(acceptJson, onlyKnownMethods, bodyLimit({ maxSize: BODY_LIMIT, onError: tooLarge }));
+  app.use(acceptJson, onlyKnownMethods, limitedBody);
   app.route('/', discoveryRoutes());
   app.route('/load-balancer', discoveryRoutes());
 
@@ -138,9 +138,15 @@ const onlyKnownMethods: MiddlewareHandler = async (context, next) => {
 const methodNotAllowed = (allowed: string[]) =>
   new Fault(405, 'The method is not allowed for this resource.', { Allow: allowed.join(', ') });
 
+/** Asking whether a request has a body makes an object of it that is costly, and that a GET has no other use for. */
+const limitedBody: MiddlewareHandler = (context, next) =>
+  context.req.method === 'GET' ? next() : limitBody(context, next);
+
 const tooLarge = () => {
   throw new Fault(413, `The request body is larger than ${BODY_LIMIT} bytes.`);
 };
+
+const limitBody = bodyLimit({ maxSize: BODY_LIMIT, onError: tooLarge });
 
 /** 405 where another method would have been answered, else 404. */
 function missingRoute(app: Hono, context: Context): Fault {

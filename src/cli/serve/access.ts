@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { BlockList, isIP } from 'node:net';
 import type { Logger } from 'pino';
 import type { Config } from '../../config.ts';
 import type { Access } from '../../http/auth/authenticate.ts';
@@ -7,25 +6,16 @@ import { Policy } from '../../http/auth/policy.ts';
 import { TokenCache } from '../../http/auth/token-cache.ts';
 import { Keystone } from '../../keystone/client.ts';
 import { TerminalError, TransientError } from '../../model/errors.ts';
+import { checkExposure } from './exposure.ts';
 import { serviceAccount } from './service-account.ts';
-
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-loopback.addAddress('::1', 'ipv6');
 
 /**
  * Refuse settings under which everybody, or nobody, could use the API.
  * @throws TerminalError `open_to_everybody`, `not_configured`, `policy_file`
  */
 export function checkAccess(config: Config): void {
-  if (config.auth === 'none') {
-    if (config.auth_none_anywhere || isLoopback(config.listen)) return;
-    throw new TerminalError(
-      'open_to_everybody',
-      `without authentication, everyone who reaches ${config.listen} could do everything: ` +
-        'set auth to keystone, listen on 127.0.0.1, or say auth_none_anywhere if that is what you want',
-    );
-  }
+  checkExposure(config);
+  if (config.auth === 'none') return;
   serviceAccount(config);
   openPolicy(config);
 }
@@ -63,10 +53,4 @@ function readText(path: string, code: string): string {
   } catch (cause) {
     throw new TerminalError(code, `cannot read ${path}: ${(cause as Error).message}`, { cause });
   }
-}
-
-function isLoopback(listen: string): boolean {
-  const host = listen.slice(0, listen.lastIndexOf(':')).replace(/^\[|\]$/g, '');
-  const family = isIP(host);
-  return host === 'localhost' || (family !== 0 && loopback.check(host, family === 6 ? 'ipv6' : 'ipv4'));
 }
