@@ -1,10 +1,8 @@
 // The page of one actor, kept as it is in the database.
-import { mark } from './chart.js';
 import { follow, replace, setClock } from './live.js';
-import { following, refresh } from './replay.js';
+import { arrive, refresh } from './replay.js';
 
 const actor = document.getElementById('actor');
-const chart = document.querySelector('.chart-frame .chart');
 /** Events were heard that the log does not have yet. */
 let news = false;
 
@@ -14,8 +12,7 @@ follow((last) => `${actor.dataset.events}?version=${last || actor.dataset.versio
   transition({ version, to, taken }) {
     actor.dataset.version = version;
     news = true;
-    // Somebody who looks at an earlier state goes on doing so.
-    if (following()) mark(chart, { state: to, last: taken });
+    arrive({ version, state: to, last: taken });
   },
   parts({ now, parts }) {
     setClock(now);

@@ -12,9 +12,13 @@ const now = controls.querySelector('[data-now]');
 /** Whether the newest event of all is shown, and the next one will be. */
 let follows = 'latest' in log.dataset && log.firstElementChild?.hasAttribute('aria-current') !== false;
 
-/** Whether the page shows the actor as it is now, and not as it was. */
-export function following() {
-  return follows;
+/** What was said of the newest event; the log has it a little later. */
+let newest = { version: 0 };
+
+/** Show what the actor has just become, unless somebody looks at what it was. */
+export function arrive({ version, state, last }) {
+  newest = { version: Number(version), state, last };
+  if (follows) draw(newest);
 }
 
 /** Ask for the events that came meanwhile, and show the newest unless somebody looks at an earlier one. */
@@ -26,31 +30,41 @@ export function refresh() {
 let refreshing = Promise.resolve();
 
 async function fetchNewer() {
-  const newest = log.firstElementChild?.dataset.version ?? 0;
-  const answer = await fetch(`${log.dataset.url}?after=${newest}`);
+  const known = Number(log.firstElementChild?.dataset.version ?? 0);
+  const answer = await fetch(`${log.dataset.url}?after=${known}`);
   if (!answer.ok) throw new Error(`the events could not be read: ${answer.status}`);
-  log.insertAdjacentHTML('afterbegin', await answer.text());
+  const template = document.createElement('template');
+  template.innerHTML = await answer.text();
+  const oldest = template.content.lastElementChild;
+  // More came than one answer holds.
+  if (oldest && Number(oldest.dataset.version) > known + 1) return location.reload();
+  log.prepend(template.content);
   if (follows) show(log.firstElementChild);
   else slider.max = String(log.children.length - 1);
 }
 
 /** Show the actor as it was after an event of the log. */
 function show(item) {
-  const items = [...log.children].reverse();
   if (!item) return;
-  const { version, state, last } = item.dataset;
-  const text = follows ? `Now: ${state}` : `After event ${version}: ${state}`;
+  const items = [...log.children].reverse();
   slider.max = String(items.length - 1);
   slider.value = String(items.indexOf(item));
-  slider.setAttribute('aria-valuetext', text);
-  output.textContent = text;
   controls.hidden = false;
   for (const each of items) {
     if (each === item) each.setAttribute('aria-current', 'true');
     else each.removeAttribute('aria-current');
   }
   document.body.toggleAttribute('data-replaying', !follows);
-  mark(chart, { state, last: last.split(' ') });
+  const { version, state, last } = item.dataset;
+  const shown = { version: Number(version), state, last: last.split(' ') };
+  draw(follows && newest.version > shown.version ? newest : shown);
+}
+
+function draw({ version, state, last }) {
+  const text = follows ? `Now: ${state}` : `After event ${version}: ${state}`;
+  slider.setAttribute('aria-valuetext', text);
+  output.textContent = text;
+  mark(chart, { state, last });
 }
 
 /** Go to the event at this place, the oldest has 0. The last one is now, if the log reaches so far. */
