@@ -3,7 +3,7 @@ import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createLogger } from '../src/logging/logger.ts';
-import { createApp, type Route } from './app.ts';
+import { createApp } from './app.ts';
 import { Certificates } from './certificates.ts';
 import { readDetails } from './details.ts';
 import { EpochFence } from './epoch.ts';
@@ -22,14 +22,7 @@ import { Ipvs } from './lvs/ipvs.ts';
 import { Lvs } from './lvs/lvs.ts';
 import { Namespace } from './namespace.ts';
 import { Firewall } from './nftables/firewall.ts';
-import { certificateRoutes } from './routes/certificates.ts';
-import { configRoutes } from './routes/config.ts';
-import { haproxyRoutes } from './routes/haproxy.ts';
-import { interfaceRoutes } from './routes/interfaces.ts';
-import { keepalivedRoutes } from './routes/keepalived.ts';
-import { lvsRoutes } from './routes/listeners-udp.ts';
-import { ownCertificateRoutes } from './routes/own-certificate.ts';
-import { securityGroupRoutes } from './routes/security-group.ts';
+import { agentRoutes } from './routes/routes.ts';
 import { serve } from './server.ts';
 import { readSettings } from './settings.ts';
 import { Versions } from './versions.ts';
@@ -96,37 +89,24 @@ export async function runAgent(configFile: string): Promise<Agent> {
     log,
   });
 
-  const routes: Route[] = [
-    ['GET', '/', (context) => context.json({ api_version: '1.0' })],
-    ['GET', '/1.0/info', async (context) => context.json(await versions.info())],
-    [
-      'GET',
-      '/1.0/details',
-      async (context) =>
-        context.json(
-          await readDetails({
-            settings,
-            namespace,
-            versions,
-            haproxies,
-            lvs,
-            vrrpState: state,
-          }),
-        ),
-    ],
-    ...interfaceRoutes(interfaces),
-    ...securityGroupRoutes(firewall, interfaces, namespace),
-    ...lvsRoutes(lvs, haproxies, interfaces),
-    ...haproxyRoutes(haproxies, certificates, interfaces),
-    ...keepalivedRoutes(keepalived),
-    ...certificateRoutes(certificates, haproxies),
-    ...ownCertificateRoutes(settings, (pem) => server.setCertificate(pem)),
-    ...configRoutes({
+  const routes = agentRoutes({
+    settings,
+    config: {
       path: configFile,
       amphoraId: settings.amphora_id,
       apply: ({ heartbeat }) => heartbeats.configure(heartbeat),
-    }),
-  ];
+    },
+    versions,
+    details: () => readDetails({ settings, namespace, versions, haproxies, lvs, vrrpState: state }),
+    namespace,
+    interfaces,
+    firewall,
+    haproxies,
+    lvs,
+    keepalived,
+    certificates,
+    setCertificate: (pem) => server.setCertificate(pem),
+  });
   const server = await serve(createApp({ fence, log, routes }), settings, log);
   heartbeats.configure(settings.heartbeat);
   log.info({ address: settings.bind_address, port: server.port }, 'agent ready');

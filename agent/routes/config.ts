@@ -4,7 +4,7 @@ import { writeAtomically } from '../files.ts';
 import { type AgentSettings, parseSettings } from '../settings.ts';
 import { OK } from './body.ts';
 
-interface ConfigParts {
+export interface ConfigParts {
   /** Where the settings are kept for the next start. */
   path: string;
   amphoraId: string;
