@@ -51,16 +51,16 @@ export interface History {
 
 const result = /^xstate\.(?:done|error)\.actor\.(.+)$/;
 
-/** An actor's history, replayed. Pure. */
-export function historyOf(
+/** An actor's history, replayed. */
+export async function historyOf(
   charts: Charts,
   kind: ActorKind,
   actor: ReplayedActor,
   rows: HistoryRow[],
-): History {
+): Promise<History> {
   const chart = charts.chart(kind);
   const recorded = rows.map((row) => ({ ...row, from: row.from_state, to: row.to_state }));
-  const { steps, problem } = replay(charts.machine(kind), actor, recorded);
+  const { steps, problem } = await replay(charts.machine(kind), actor, recorded);
   const started = new Map<string, Date>();
   const entries = rows.map(({ version, at, node, event, from_state, to_state, actions, handled }, index) => {
     const before = rows[index - 1];

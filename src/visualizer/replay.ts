@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { AnyStateMachine } from 'xstate';
 import { type ActorEvent, type ActorState, interpret, rerun } from '../actors/interpreter.ts';
@@ -36,23 +37,31 @@ export interface ReplayedActor {
   snapshot: object | null;
 }
 
+/** So many events are replayed without a pause: some milliseconds, in which the process does nothing else. */
+const AT_ONCE = 25;
+
 /**
  * Take an actor through its recorded events again, with the same pure machine. Where machine and history disagree, the
  * history is right: from there on the steps are what was recorded.
  * @param recorded the oldest first, without gaps
  */
-export function replay(machine: AnyStateMachine, actor: ReplayedActor, recorded: RecordedEvent[]): Replay {
+export async function replay(
+  machine: AnyStateMachine,
+  actor: ReplayedActor,
+  recorded: RecordedEvent[],
+): Promise<Replay> {
   const steps: ReplayedStep[] = recorded.map(({ version, from, to }) => ({ version, from, to }));
   const [first] = recorded;
   if (first === undefined) return { steps, problem: undefined };
   if (first.version !== 1) {
     return {
       steps,
-      problem: `The events before version ${first.version} are no longer kept, and without them the machine cannot be asked.`,
+      problem: `The events before version ${first.version} are no longer kept, or there are too many to replay; without them the machine cannot be asked.`,
     };
   }
   let state: ActorState = { snapshot: null, input: actor.input, version: 0, effects: {} };
   for (const [index, { version, event, from, to }] of recorded.entries()) {
+    if (index % AT_ONCE === AT_ONCE - 1) await setImmediate();
     const step = steps[index];
     const next = taken(machine, state, event);
     if ('problem' in next) return { steps, problem: `At version ${version}: ${next.problem}` };

@@ -65,10 +65,10 @@ test.before(async () => {
 });
 test.after(() => runtime.stop());
 
-test('the machine does again what it did, state by state, and ends with what the actor remembers', () => {
+test('the machine does again what it did, state by state, and ends with what the actor remembers', async () => {
   assert.ok(histories.length >= 7);
   for (const { kind, actor, recorded } of histories) {
-    const { steps, problem } = replay(machines[kind], actor, recorded);
+    const { steps, problem } = await replay(machines[kind], actor, recorded);
     assert.is(problem, undefined);
     assert.equal(
       steps.map(({ from, to }) => [from, to]),
@@ -78,10 +78,10 @@ test('the machine does again what it did, state by state, and ends with what the
   }
 });
 
-test('the differences of a step are what the event told the actor', () => {
+test('the differences of a step are what the event told the actor', async () => {
   const failed = histories.find(({ recorded }) => recorded.some(({ to }) => to === 'placementFailure'));
   assert.ok(failed);
-  const { steps } = replay(machines.amphora, failed.actor, failed.recorded);
+  const { steps } = await replay(machines.amphora, failed.actor, failed.recorded);
   const differences = steps.find(({ to }) => to === 'placementFailure')?.differences;
   assert.equal(
     differences?.map(({ path, before }) => [path, before]),
@@ -101,9 +101,9 @@ test('every event that a machine knew lights the transitions that lead to where 
   }
 });
 
-test('a history whose beginning was removed shows what was recorded, and says why', () => {
+test('a history whose beginning was removed shows what was recorded, and says why', async () => {
   for (const { kind, actor, recorded } of histories) {
-    const { steps, problem } = replay(machines[kind], actor, recorded.slice(1));
+    const { steps, problem } = await replay(machines[kind], actor, recorded.slice(1));
     assert.match(problem ?? '', /no longer kept/);
     assert.equal(
       steps.map(({ version, to, context }) => [version, to, context]),
@@ -112,13 +112,13 @@ test('a history whose beginning was removed shows what was recorded, and says wh
   }
 });
 
-test('a history that another version of the machine wrote is right, from where they part', () => {
+test('a history that another version of the machine wrote is right, from where they part', async () => {
   const [history] = histories;
   assert.ok(history);
   const changed = history.recorded.map((event) =>
     event.version === 3 ? { ...event, to: 'ELSEWHERE' } : event,
   );
-  const { steps, problem } = replay(machines[history.kind], history.actor, changed);
+  const { steps, problem } = await replay(machines[history.kind], history.actor, changed);
   assert.match(problem ?? '', /^At version 3 today's machine goes .* to ELSEWHERE/);
   assert.is(steps[2]?.to, 'ELSEWHERE');
   assert.equal(
@@ -127,12 +127,12 @@ test('a history that another version of the machine wrote is right, from where t
   );
 });
 
-test('an actor that remembers something else than the replay is not passed off as replayed', () => {
+test('an actor that remembers something else than the replay is not passed off as replayed', async () => {
   const [history] = histories;
   assert.ok(history);
   const { context } = history.actor.snapshot as { context: object };
   const actor = { ...history.actor, snapshot: { context: { ...context, round: -1 } } };
-  const { problem } = replay(machines[history.kind], actor, history.recorded);
+  const { problem } = await replay(machines[history.kind], actor, history.recorded);
   assert.match(problem ?? '', /round is not what the actor has/);
 });
 

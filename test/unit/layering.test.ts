@@ -33,7 +33,16 @@ const layers: Record<string, Layer> = {
   'src/actors': { layers: ['src/machines', 'src/model'], typesOf: ['src/store'] },
   'src/visualizer': {
     layers: ['src/actors', 'src/machines', 'src/model'],
-    packages: ['elkjs', 'node:events', 'node:fs', 'node:path', 'node:util', 'node:worker_threads', 'xstate'],
+    packages: [
+      'elkjs',
+      'node:events',
+      'node:fs',
+      'node:path',
+      'node:timers/promises',
+      'node:util',
+      'node:worker_threads',
+      'xstate',
+    ],
   },
   'src/failover': { layers: ['src/actors', 'src/store', 'src/model'] },
   'src/providers': {

@@ -11,7 +11,7 @@ import { badRequest, notFound } from '../fault.ts';
 import { logEntries } from './event-log.ts';
 
 /** How many events of an actor are replayed: the newest. */
-const REPLAYED = 2_000;
+const REPLAYED = 1_000;
 
 /** How many events a page shows at once. */
 const SHOWN = 100;
@@ -48,7 +48,7 @@ export async function readHistory(
   if (!asked.success) throw badRequest('A version is a number.');
   const { version, after = -1, before = Number.MAX_SAFE_INTEGER } = asked.data;
   const rows = await newestEvents(db, actor, REPLAYED);
-  const { entries, problem } = historyOf(charts, actor.kind, actor, rows as unknown as HistoryRow[]);
+  const { entries, problem } = await historyOf(charts, actor.kind, actor, rows as unknown as HistoryRow[]);
   const matching = entries.filter((entry) => entry.version > after && entry.version < before);
   const found = matching.findIndex((entry) => entry.version === version);
   const position = found < 0 ? matching.length - 1 : found;

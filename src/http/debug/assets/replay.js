@@ -22,12 +22,22 @@ export function arrive({ version, state, last }) {
 }
 
 /** Ask for the events that came meanwhile, and show the newest unless somebody looks at an earlier one. */
-export function refresh() {
-  refreshing = refreshing.then(fetchNewer, fetchNewer);
-  return refreshing;
+export async function refresh() {
+  wanted = true;
+  if (asking) return;
+  asking = true;
+  try {
+    while (wanted) {
+      wanted = false;
+      await fetchNewer();
+    }
+  } finally {
+    asking = false;
+  }
 }
 
-let refreshing = Promise.resolve();
+let asking = false;
+let wanted = false;
 
 async function fetchNewer() {
   const known = Number(log.firstElementChild?.dataset.version ?? 0);
