@@ -5,6 +5,7 @@ import { connect } from 'nats';
 import pino from 'pino';
 import { systemClock } from '../src/actors/clock.ts';
 import { NatsBus } from '../src/actors/nats-bus.ts';
+import { NatsTracer } from '../src/actors/nats-tracer.ts';
 import { natsOptions } from '../src/actors/nats-url.ts';
 import { Node, type NodeOptions } from '../src/actors/node.ts';
 import { PostgresActorStore } from '../src/actors/postgres-store.ts';
@@ -75,10 +76,11 @@ async function run({ servers, name, effects, leaseMs }: NodeProcessOptions): Pro
     effectConcurrency: config.effect_concurrency,
     providerConcurrency: config.provider_concurrency,
   };
+  const nats = await connect(natsOptions(servers.natsUrl));
   const node = new Node(
     {
       store: new PostgresActorStore(pool, compileRowChanges),
-      bus: new NatsBus(await connect(natsOptions(servers.natsUrl)), log),
+      bus: new NatsBus(nats, log),
       clock: systemClock,
       machines: machinesWith({
         create: HOUR,
@@ -89,6 +91,7 @@ async function run({ servers, name, effects, leaseMs }: NodeProcessOptions): Pro
         step: HOUR,
       }),
       effects: effects === 'instant' ? instantEffects : hangingEffects,
+      tracer: new NatsTracer(nats, name, log),
       log,
     },
     options,
