@@ -183,15 +183,15 @@ export class Operator {
   }
 
   /** Let the control plane have no more servers, or ports; the answer gives it as many as it likes again. */
-  async exhaustQuota(of: 'servers' | 'ports'): Promise<() => Promise<unknown>> {
+  async exhaustQuota(kind: 'servers' | 'ports'): Promise<() => Promise<unknown>> {
     const project = await this.#serviceProject();
     const [service, path, root, key] =
-      of === 'servers'
+      kind === 'servers'
         ? (['nova', `/os-quota-sets/${project}`, 'quota_set', 'instances'] as const)
         : (['neutron', `/quotas/${project}`, 'quota', 'port'] as const);
     const limit = (value: number) => {
       const body = { [root]: { [key]: value } };
-      return this[service].send(call(), { method: 'PUT', path, body, purpose: `limit ${of}` }, z.unknown());
+      return this[service].send(call(), { method: 'PUT', path, body, purpose: `limit ${kind}` }, z.unknown());
     };
     await limit(0);
     return () => limit(-1);

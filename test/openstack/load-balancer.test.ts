@@ -235,11 +235,11 @@ scenario(
   },
 );
 
-for (const of of ['servers', 'ports'] as const) {
+for (const kind of ['servers', 'ports'] as const) {
   scenario(
-    `no more ${of} by quota: ERROR with the words of the service, and everything is released`,
+    `no more ${kind} by quota: ERROR with the words of the service, and everything is released`,
     async () => {
-      const restore = await operator.exhaustQuota(of);
+      const restore = await operator.exhaustQuota(kind);
       try {
         const balancer = await plane.create({ vip_subnet_id: vip.subnetId, flavor_id: sriov });
         assertFailed(balancer, 'quota_exceeded', /quota/i);
