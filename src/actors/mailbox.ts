@@ -27,23 +27,29 @@ export class Mailbox {
 
   /** Create an actor. `input` is stored with it. */
   async spawn(transaction: Queryable, address: ActorAddress, input: object): Promise<Envelope> {
-    await transaction
-      .insertInto('actors')
-      .values({
-        kind: address.kind,
-        id: address.id,
-        partition: partitionOf(address.loadBalancerId),
-        machine_version: machineVersions[address.kind],
-        xstate_version: XSTATE_VERSION,
-        input: JSON.stringify(input),
-      })
-      .execute();
-    return this.send(transaction, address, START);
+    const born = transaction.with('born', (db) =>
+      db
+        .insertInto('actors')
+        .values({
+          kind: address.kind,
+          id: address.id,
+          partition: partitionOf(address.loadBalancerId),
+          machine_version: machineVersions[address.kind],
+          xstate_version: XSTATE_VERSION,
+          input: JSON.stringify(input),
+        })
+        .returning('id'),
+    );
+    return this.send(born, address, START);
   }
 
-  /** Put a message into an actor's mailbox. @param replyTo where to say what became of it (see `ask`) */
+  /**
+   * Put a message into an actor's mailbox.
+   * @param transaction with what else is to be done in the same statement, if anything: `transaction.with(...)`
+   * @param replyTo where to say what became of it (see `ask`)
+   */
   async send(
-    transaction: Queryable,
+    transaction: Pick<Queryable, 'insertInto'>,
     address: ActorAddress,
     event: ActorEvent,
     replyTo?: string,

@@ -9,6 +9,7 @@ import type { SecretStore } from '../secrets/secret-store.ts';
 import type { Db } from '../store/database.ts';
 import { loadGraph } from '../store/load-balancer-graph.ts';
 import type { CertificateAuthority } from './certificate-authority.ts';
+import type { AmphoraInGraph } from './configured.ts';
 
 /** Where and how often an amphora reports, and what it signs that with. */
 export interface HeartbeatSettings {
@@ -40,7 +41,7 @@ export async function requireGraph(db: Db, loadBalancerId: string): Promise<Load
 export async function requireAmphora(
   db: Db,
   { loadBalancerId, amphoraId }: AmphoraRef,
-): Promise<{ graph: LoadBalancerGraph; amphora: AmphoraNode }> {
+): Promise<AmphoraInGraph> {
   const graph = await requireGraph(db, loadBalancerId);
   const amphora = graph.amphorae.find(({ id }) => id === amphoraId);
   if (!amphora) throw new TerminalError('not_found', `amphora ${amphoraId} does not exist any more`);

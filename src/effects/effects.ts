@@ -2,6 +2,7 @@ import type { Effects } from '../machines/effects.ts';
 import type { RetryPolicy } from '../model/effect.ts';
 import { allocateVip } from './allocate-vip.ts';
 import { awaitAgent } from './await-agent.ts';
+import { Configured } from './configured.ts';
 import type { EffectDependencies } from './dependencies.ts';
 import { placeServer } from './place-server.ts';
 import { plugPorts } from './plug-ports.ts';
@@ -33,6 +34,7 @@ export function createEffects(dependencies: EffectDependencies): Effects {
     backoffMs: 50,
     maxBackoffMs: pace.bootLookMs,
   };
+  const configured = new Configured();
   return {
     allocateVip: { run: allocateVip(dependencies), retry: provider, callsProvider: true },
     releaseVip: { run: releaseVip(dependencies), retry: release, callsProvider: true },
@@ -43,9 +45,9 @@ export function createEffects(dependencies: EffectDependencies): Effects {
       retry: { ...agent, deadlineMs: agent.deadlineMs + pace.plugMs },
       callsProvider: true,
     },
-    pushConfig: { run: pushConfig(dependencies), retry: agent },
+    pushConfig: { run: pushConfig(dependencies, configured), retry: agent },
     pushSettings: { run: pushSettings(dependencies), retry: agent },
-    pushFirewall: { run: pushFirewall(dependencies), retry: agent },
+    pushFirewall: { run: pushFirewall(dependencies, configured), retry: agent },
     releaseAmphora: { run: releaseAmphora(dependencies), retry: release, callsProvider: true },
   };
 }

@@ -7,6 +7,7 @@ import { renderHaproxy } from '../render/haproxy.ts';
 import { renderKeepalived } from '../render/keepalived.ts';
 import { renderCertificateLists, type TlsFiles } from '../render/tls-files.ts';
 import { noteUnreadableListeners } from '../store/unreadable-listeners.ts';
+import type { Configured } from './configured.ts';
 import { agentOf, type EffectDependencies, requireAmphora } from './dependencies.ts';
 import { pushCertificates } from './push-certificates.ts';
 import { pushLvs } from './push-lvs.ts';
@@ -16,7 +17,10 @@ import { readTlsMaterial } from './tls-material.ts';
  * Bring haproxy, and keepalived in a pair, to the load balancer as it is stored now. A listener whose TLS material cannot be
  * read is left out and becomes ERROR; the others go on (contract B3).
  */
-export function pushConfig({ db, provider: { agent }, secrets, config }: EffectDependencies) {
+export function pushConfig(
+  { db, provider: { agent }, secrets, config }: EffectDependencies,
+  configured: Configured,
+) {
   return async (
     reference: EffectInput<'pushConfig'>,
     context: EffectContext,
@@ -37,6 +41,7 @@ export function pushConfig({ db, provider: { agent }, secrets, config }: EffectD
       ({ provisioningStatus }) => provisioningStatus === 'ERROR',
     );
     if (unreadable.size > 0 || failedBefore) await noteUnreadableListeners(db, graph, unreadable);
+    configured.note(context.epoch, { graph, amphora });
     return { revision: graph.revision };
   };
 }

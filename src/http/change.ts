@@ -3,7 +3,7 @@ import type { Envelope } from '../actors/bus.ts';
 import type { ProvisioningStatus } from '../model/status.ts';
 import { type ChildTable, findLoadBalancerId, findStatus } from '../store/children.ts';
 import type { Queryable } from '../store/database.ts';
-import { lockLoadBalancer, updateLoadBalancer } from '../store/load-balancers.ts';
+import { lockLoadBalancer, updatingLoadBalancer } from '../store/load-balancers.ts';
 import type { Database, LoadBalancerTable } from '../store/schema.ts';
 import type { Api } from './api.ts';
 import { conflict, type Fault, immutable, notFound, type ResourceName } from './fault.ts';
@@ -73,7 +73,7 @@ export async function changeLoadBalancer<T>(
     const revision = loadBalancer.desired_revision + 1;
     const outcome = await work({ transaction, loadBalancer, revision });
     if (outcome.changed === false) return { answer: outcome.answer };
-    await updateLoadBalancer(transaction, loadBalancerId, {
+    const updating = updatingLoadBalancer(transaction, loadBalancerId, {
       provisioning_status: 'PENDING_UPDATE',
       desired_revision: revision,
     });
@@ -81,7 +81,7 @@ export async function changeLoadBalancer<T>(
     const event = { type: 'CHANGED', revision, memberPorts, subject };
     return {
       answer: outcome.answer,
-      envelope: await api.mailbox.send(transaction, addressOf(loadBalancerId), event),
+      envelope: await api.mailbox.send(updating, addressOf(loadBalancerId), event),
     };
   });
   if (envelope !== undefined) api.mailbox.publish(envelope);
@@ -108,8 +108,8 @@ export async function deleteLoadBalancer(
     await check(transaction);
     const status = loadBalancer.provisioning_status;
     if (status !== 'ACTIVE' && status !== 'ERROR') throw invalidState(status, id);
-    await updateLoadBalancer(transaction, id, { provisioning_status: 'PENDING_DELETE' });
-    return api.mailbox.send(transaction, addressOf(id), { type: 'DELETE' });
+    const updating = updatingLoadBalancer(transaction, id, { provisioning_status: 'PENDING_DELETE' });
+    return api.mailbox.send(updating, addressOf(id), { type: 'DELETE' });
   });
   api.mailbox.publish(envelope);
 }

@@ -74,6 +74,17 @@ export async function updateLoadBalancer(
   await transaction.updateTable('load_balancers').set(values).where('id', '=', id).execute();
 }
 
+/** A load balancer is updated by the next statement that is made with what this returns. */
+export function updatingLoadBalancer(
+  transaction: Queryable,
+  id: string,
+  values: Updateable<LoadBalancerTable>,
+) {
+  return transaction.with('updated_load_balancer', (db) =>
+    db.updateTable('load_balancers').set(values).where('id', '=', id).returning('id'),
+  );
+}
+
 /** Whether anything hangs below a load balancer. */
 export async function hasChildren(db: Queryable, id: string): Promise<boolean> {
   const { found } = await db
