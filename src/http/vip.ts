@@ -285,9 +285,16 @@ async function createPort(
 
 /** Conflicts are the caller's to solve; a subnet or address that does not fit is a mistake; the rest is the provider's. */
 function vipFault(error: AmphoraeError): Fault {
-  if (error.code === 'address_in_use') return conflict(error.message);
-  if (error.code === 'not_found' || error.code === 'invalid_address') return badRequest(error.message);
-  return new Fault(500, error.message);
+  switch (error.code) {
+    case 'address_in_use':
+    case 'openstack_conflict':
+      return conflict(error.message);
+    case 'not_found':
+    case 'invalid_address':
+      return badRequest(error.message);
+    default:
+      return new Fault(500, error.message);
+  }
 }
 
 function toVip(port: PortInfo, vip: VipPlan): Vip {

@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { loadConfig } from '../../src/config.ts';
 import { sweepVipIntents } from '../../src/http/app.ts';
+import { TerminalError } from '../../src/model/errors.ts';
 import { startHarness } from './api-harness.ts';
 
 const config = loadConfig({}, {});
@@ -222,6 +223,17 @@ test('an address in use is a conflict, and a failing provider leaves no trace', 
   await api.refuse(409, /./, 'POST', PATH, { loadbalancer: vip() });
   api.provider.failures.set(['createPort:transient']);
   await api.refuse(500, /./, 'POST', PATH, { loadbalancer: vip() });
+  const { network } = api.dependencies;
+  for (const [code, status] of [
+    ['openstack_conflict', 409],
+    ['invalid_address', 400],
+    ['openstack_refused', 500],
+  ] as const) {
+    const createPort = { value: () => Promise.reject(new TerminalError(code, 'neutron said so')) };
+    api.dependencies.network = Object.create(network, { createPort });
+    await api.refuse(status, /^neutron said so$/, 'POST', PATH, { loadbalancer: vip() });
+  }
+  api.dependencies.network = network;
   // Refused after the port was made: two listeners on one port.
   api.provider.failures.set([]);
   const listeners = [80, 80].map((protocol_port) => ({ protocol: 'HTTP', protocol_port }));
