@@ -90,7 +90,7 @@ test('actors are listed by kind, state, node, partition, age and error, and coun
   assert.match(all.text, /data-count="load-balancer\/ERROR"[^>]*>ERROR <b>1<\/b>/);
   assert.match(all.text, /data-count="amphora\/booting"[^>]*>booting <b>1<\/b>/);
   assert.match(all.text, /Nova said: &lt;no valid host&gt; &amp; no VF/);
-  assert.match(all.text, /<td>node &lt;1&gt;<\/td>/);
+  assert.match(all.text, /<td data-label="node">node &lt;1&gt;<\/td>/);
   for (const query of ['kind=frog', 'partition=64', 'age=-1', 'error=x', 'after=yesterday', 'state=%00'])
     assert.is((await pages.get(`/debug/?${query}`)).status, 400, query);
 });

@@ -77,10 +77,10 @@ export function actorRow(actor: ListedActor): Fragment {
   return html`<tr id="${keyOf(actor)}" data-version="${versionOf(actor)}">
 <th scope="row"><a href="${actorPath({ kind, id })}">${name || id.slice(0, 8)}</a> <span class="soft">${kind}<br><code>${id}</code></span></th>
 <td>${stateBadge(state)}${quarantined !== null && html` <span class="badge" data-tone="bad">quarantined</span>`}</td>
-<td><time datetime="${since}" data-since="${since}">${timeInWords(Math.floor(ageSeconds) * 1000)}</time></td>
+<td data-label="for"><time datetime="${since}" data-since="${since}">${timeInWords(Math.floor(ageSeconds) * 1000)}</time></td>
 <td>${problem.length > 120 ? `${problem.slice(0, 120)}…` : problem}</td>
-<td>${node ?? html`<span class="soft">nobody</span>`}</td>
-<td>${partition}</td>
+<td data-label="node">${node ?? html`<span class="soft">nobody</span>`}</td>
+<td data-label="partition">${partition}</td>
 </tr>`;
 }
 
