@@ -1,8 +1,8 @@
 import { html } from 'hono/html';
 import { reasonOf } from '../../visualizer/reason.ts';
 import { nameInWords, timeInWords } from '../../visualizer/words.ts';
+import { actorPath } from './actor-path.ts';
 import { type ActorView, contextOf, pendingEffects } from './actor-view.ts';
-import { actorPath } from './history.ts';
 import { stateBadge } from './list-page.ts';
 import type { Fragment } from './page.ts';
 

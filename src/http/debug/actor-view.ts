@@ -3,15 +3,9 @@ import type { ActorKind } from '../../machines/address.ts';
 import type { ErrorRecord } from '../../model/errors.ts';
 import { eventAt, type HistoryEvent } from '../../store/actor-history.ts';
 import { databaseTime, type ListedActor, listedActors } from '../../store/actor-list.ts';
-import {
-  type Actor,
-  type ActorRef,
-  amphoraIdsOf,
-  armedTimers,
-  selectActors,
-  waitingMessages,
-} from '../../store/actors.ts';
+import { type Actor, type ActorRef, amphoraIdsOf, armedTimers, waitingMessages } from '../../store/actors.ts';
 import type { Db } from '../../store/database.ts';
+import { findActor } from './actor-path.ts';
 import type { Live } from './live.ts';
 
 /** How many waiting messages are shown. */
@@ -46,10 +40,6 @@ interface Statuses {
   compute_id?: string | null;
   error_code: string | null;
   error_message: string | null;
-}
-
-export async function findActor(db: Db, { kind, id }: ActorRef): Promise<Actor | undefined> {
-  return selectActors(db).where('actors.kind', '=', kind).where('actors.id', '=', id).executeTakeFirst();
 }
 
 /** Read an actor with all that hangs on it; undefined when there is none. */

@@ -4,9 +4,7 @@ import { InjectedEvent, injectEvent, type Order, resumeActor, type Sent } from '
 import type { AdminEnv } from '../admin.ts';
 import type { Api } from '../api.ts';
 import { badRequest } from '../fault.ts';
-import { actorOf, noSuchActor } from './actor-path.ts';
-import { findActor } from './actor-view.ts';
-import { actorPath } from './history.ts';
+import { actorOf, actorPath, namedActor } from './actor-path.ts';
 import { answerPage } from './page.ts';
 import { ownForms } from './session.ts';
 
@@ -15,12 +13,7 @@ export function commandRoutes(api: Api): Hono<AdminEnv> {
   const routes = new Hono<AdminEnv>();
   const orderOf = (context: Context<AdminEnv>): Order => ({
     operator: context.get('operator'),
-    async find(transaction) {
-      const ref = actorOf(context);
-      const actor = await findActor(transaction, ref);
-      if (actor === undefined) throw noSuchActor(ref);
-      return actor;
-    },
+    find: (transaction) => namedActor(transaction, context),
   });
 
   routes.post('/:kind/:id/events', ...ownForms, async (context) => {

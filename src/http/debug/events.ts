@@ -5,8 +5,7 @@ import type { Api } from '../api.ts';
 import type { EventStreams } from '../event-streams.ts';
 import { badRequest, Fault } from '../fault.ts';
 import { followActor } from './actor-feed.ts';
-import { actorOf, noSuchActor } from './actor-path.ts';
-import { findActor } from './actor-view.ts';
+import { namedActor } from './actor-path.ts';
 import { ListFeed } from './list-feed.ts';
 import { readListQuery } from './list-query.ts';
 
@@ -44,9 +43,7 @@ export function eventRoutes(api: Api, charts: Charts, streams: EventStreams): Ho
       context.req.header('last-event-id') ?? context.req.query('version') ?? 0,
     );
     if (!version.success) throw badRequest('The version to begin after is a number.');
-    const ref = actorOf(context);
-    const actor = await findActor(api.db, ref);
-    if (actor === undefined) throw noSuchActor(ref);
+    const actor = await namedActor(api.db, context);
     return streams.answer(context, undefined, async (signal) =>
       followActor(api, charts, live, actor, version.data, whileAllowed(signal)),
     );

@@ -1,13 +1,12 @@
 import { type Context, Hono } from 'hono';
 import { z } from 'zod';
-import type { ActorKind } from '../../machines/address.ts';
 import { newestEvents } from '../../store/actor-history.ts';
-import { type Actor, selectActors } from '../../store/actors.ts';
+import type { Actor } from '../../store/actors.ts';
 import type { Db } from '../../store/database.ts';
-import { isUuid } from '../../store/list.ts';
 import type { Charts } from '../../visualizer/charts.ts';
 import { type HistoryEntry, type HistoryRow, historyOf } from '../../visualizer/history.ts';
-import { badRequest, notFound } from '../fault.ts';
+import { badRequest } from '../fault.ts';
+import { actorPath, namedActor } from './actor-path.ts';
 import { logEntries } from './event-log.ts';
 
 /** How many events of an actor are replayed: the newest. */
@@ -66,7 +65,7 @@ export async function readHistory(
 export function historyRoutes({ db }: { db: Db }, charts: Charts): Hono {
   const routes = new Hono();
   const read = async (context: Context) => {
-    const actor = await findActor(db, context.req.param('kind') ?? '', context.req.param('id') ?? '');
+    const actor = await namedActor(db, context);
     return { actor, history: await readHistory(db, charts, actor, context) };
   };
   routes.get('/:kind/:id/log', async (context) => {
@@ -90,18 +89,4 @@ export function historyRoutes({ db }: { db: Db }, charts: Charts): Hono {
     );
   });
   return routes;
-}
-
-/** Path of an actor's page. */
-export function actorPath({ kind, id }: { kind: ActorKind; id: string }): string {
-  return `/debug/actors/${kind}/${id}`;
-}
-
-/** @throws Fault 404 */
-export async function findActor(db: Db, kind: string, id: string): Promise<Actor> {
-  const actor = isUuid(id)
-    ? await selectActors(db).where('kind', '=', kind).where('id', '=', id).executeTakeFirst()
-    : undefined;
-  if (actor === undefined) throw notFound('Actor', `${kind}/${id}`);
-  return actor;
 }

@@ -11,7 +11,7 @@ import {
 import type { Charts } from '../../visualizer/charts.ts';
 import { timeInWords } from '../../visualizer/words.ts';
 import type { Api } from '../api.ts';
-import { actorPath } from './history.ts';
+import { actorPath } from './actor-path.ts';
 import {
   addressOf,
   failureStates,
