@@ -6,10 +6,15 @@ import { inboxAt } from './inbox.ts';
 
 const codec = StringCodec();
 
-/** Mailboxes as core NATS subjects, `amphorae.mailbox.<partition>`; inboxes as NATS has them. */
+/**
+ * Mailboxes as core NATS subjects, `amphorae.mailbox.<partition>`; inboxes as NATS has them. What is published for a
+ * partition that this process itself receives for does not travel. If it has just lost the partition, the sweep of the new
+ * owner finds the message.
+ */
 export class NatsBus implements Bus {
   readonly #connection: NatsConnection;
   readonly #log: Logger;
+  readonly #here = new Map<number, (envelope: Envelope) => void>();
 
   constructor(connection: NatsConnection, log: Logger) {
     this.#connection = connection;
@@ -18,8 +23,14 @@ export class NatsBus implements Bus {
 
   publish(envelopes: Envelope[]): void {
     for (const envelope of envelopes) {
+      const text = JSON.stringify(envelope);
+      const receive = this.#here.get(envelope.partition);
+      if (receive !== undefined) {
+        queueMicrotask(() => receive(JSON.parse(text) as Envelope));
+        continue;
+      }
       try {
-        this.#connection.publish(subject(envelope.partition), codec.encode(JSON.stringify(envelope)));
+        this.#connection.publish(subject(envelope.partition), codec.encode(text));
       } catch (error) {
         // The row is there; the sweep of its owner takes it.
         this.#log.debug(
@@ -37,7 +48,11 @@ export class NatsBus implements Bus {
         receive(JSON.parse(codec.decode(message.data)) as Envelope);
       },
     });
-    return () => subscription.unsubscribe();
+    this.#here.set(partition, receive);
+    return () => {
+      subscription.unsubscribe();
+      this.#here.delete(partition);
+    };
   }
 
   openInbox(): Inbox {
