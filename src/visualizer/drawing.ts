@@ -62,7 +62,6 @@ export function drawingOf({ root, transitions }: Statechart): Drawing {
     arrows.set(id, known);
     return known;
   };
-
   const onArrow = (known: Arrow, transition: ChartTransition) => {
     known.captions.push(captionOf(transition, transition.label, ARROW_ROW));
   };

@@ -69,7 +69,7 @@ export async function layOut(drawing: Drawing): Promise<Layout> {
 }
 
 /** The drawing as elkjs takes it. */
-export function graphOf({ root, arrows }: Drawing): ElkNode {
+function graphOf({ root, arrows }: Drawing): ElkNode {
   return { id: 'all', layoutOptions: options, children: [nodeOf(root)], edges: arrows.map(edgeOf) };
 }
 

@@ -28,16 +28,14 @@ export function svgOf(chart: Layout, title: string, highlight: Highlight = {}, s
   const { width, height } = chart;
   const last = new Set(highlight.last);
   const view = `${-MARGIN} ${-MARGIN} ${width + 2 * MARGIN} ${height + 2 * MARGIN}`;
-  return [
+  const svg = joined([
     `<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" aria-label="${escaped(title)}" viewBox="${view}" width="${width + 2 * MARGIN}" height="${height + 2 * MARGIN}">`,
     style && `<style>${style}</style>`,
     boxSvg(chart, chart.root, highlight.state, last),
     ...chart.arrows.map((arrow) => arrowSvg(chart, arrow, last)),
     '</svg>',
-    '',
-  ]
-    .filter((part, index, all) => part !== '' || index === all.length - 1)
-    .join('\n');
+  ]);
+  return `${svg}\n`;
 }
 
 function boxSvg(chart: Layout, box: Box, lit: string | undefined, last: Set<string>): string {
@@ -47,7 +45,7 @@ function boxSvg(chart: Layout, box: Box, lit: string | undefined, last: Set<stri
   const { x, y, width, height } = area;
   const isLit = lit !== undefined && state.path !== '' && isWithin(lit, state.path);
   const classes = ['state', state.path === '' ? 'machine' : state.kind, isLit && 'lit'].filter(Boolean);
-  return [
+  return joined([
     `<g class="${classes.join(' ')}" data-state="${escaped(state.path)}">`,
     `<rect class="box" x="${x}" y="${y}" width="${width}" height="${height}" rx="8"/>`,
     state.kind === 'final' &&
@@ -57,9 +55,12 @@ function boxSvg(chart: Layout, box: Box, lit: string | undefined, last: Set<stri
     ...captionsSvg(captions, `x="${x + PADDING}"`, y + TITLE_HEIGHT, last),
     ...boxes.map((inner) => boxSvg(chart, inner, lit, last)),
     '</g>',
-  ]
-    .filter(Boolean)
-    .join('\n');
+  ]);
+}
+
+/** What there is of the parts, each on its line. */
+function joined(parts: (string | false | undefined)[]): string {
+  return parts.filter(Boolean).join('\n');
 }
 
 function titleSvg(state: ChartState, x: number, y: number, width: number, left: boolean): string {
@@ -90,7 +91,7 @@ function arrowSvg(chart: Layout, { id, from, to, captions, carries }: Arrow, las
   const keys = [...captions.flatMap(({ key }) => key ?? []), ...carries];
   const { text } = route;
   const ground = parentOf(from) !== '' && parentOf(from) === parentOf(to) ? 'ground inner' : 'ground';
-  return [
+  return joined([
     `<g class="arrow${keys.some((key) => last.has(key)) ? ' last' : ''}" data-carries="${escaped(keys.join(' '))}">`,
     `<path d="${pathOf(route.points)}"/>`,
     headSvg(route.points),
@@ -100,9 +101,7 @@ function arrowSvg(chart: Layout, { id, from, to, captions, carries }: Arrow, las
       ? captionsSvg(captions, `x="${text.x + text.width / 2}" text-anchor="middle"`, text.y, last)
       : []),
     '</g>',
-  ]
-    .filter(Boolean)
-    .join('\n');
+  ]);
 }
 
 /** Straight pieces with rounded corners. */
