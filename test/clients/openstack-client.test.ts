@@ -28,6 +28,11 @@ const refused = (status: number, line: string) =>
 test('a load balancer is made, found by its name, changed and listed', async () => {
   await active(`create --name lb-1 --vip-subnet-id ${randomUUID()} --tag blue`);
   await active(`create --name lb-2 --vip-network-id ${randomUUID()} --provider octavia --disable`);
+  const policy = randomUUID();
+  await run(`set lb-1 --vip-qos-policy-id ${policy} --wait`);
+  assert.is((await show('show lb-1')).vip_qos_policy_id, policy);
+  await run('unset lb-1 --vip-qos-policy-id --wait');
+  assert.is((await show('show lb-1')).vip_qos_policy_id, null);
   await run('set lb-1 --description', 'a text', '--tag', 'red', '--wait');
   const shown = await show('show lb-1');
   assert.is(shown.description, 'a text');

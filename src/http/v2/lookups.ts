@@ -3,7 +3,7 @@ import { isUuid } from '../../store/list.ts';
 import { type Api, providerCall } from '../api.ts';
 
 /**
- * `/networks`, `/subnets`, `/ports`: as much of Neutron as `openstack loadbalancer` asks for to turn a name or an id into
+ * `/networks`, `/subnets`, `/ports`, `/qos/policies`, `/security-groups`: as much of Neutron as `openstack loadbalancer` asks for to turn a name or an id into
  * an id. Served where there is no Keystone, whose catalogue would say where Neutron is.
  */
 export function lookupRoutes({ network, networks }: Pick<Api, 'network' | 'networks'>): Hono {
@@ -51,6 +51,18 @@ export function lookupRoutes({ network, networks }: Pick<Api, 'network' | 'netwo
       ports: found === undefined ? [] : [{ id: found.id, name: found.name, network_id: found.networkId }],
     });
   });
+
+  for (const [path, plural, option] of [
+    ['/qos/policies', 'policies', 'QoS Policy'],
+    ['/security-groups', 'security_groups', 'Security Group'],
+  ] as const) {
+    routes.get(path, async (context) => {
+      const found = await byId(context, async (id) =>
+        (await network.hasPortOption?.(option, id, providerCall())) ? { id } : undefined,
+      );
+      return context.json({ [plural]: found === undefined ? [] : [found] });
+    });
+  }
 
   return routes;
 }
