@@ -11,6 +11,7 @@ import { type FirewallInterface, renderRuleset } from '../../agent/nftables/rule
 import { rebuild, replace, type Transaction } from '../../agent/nftables/transaction.ts';
 import { InterfaceRuleList } from '../../src/amphora-api/interface-rules.ts';
 import { SecurityGroup } from '../../src/amphora-api/security-group.ts';
+import { address, cidrText, hostile } from '../support/hostile-text.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'amphorae-ruleset-properties-'));
 test.after(() => rmSync(directory, { recursive: true, force: true }));
@@ -20,12 +21,6 @@ const INTERFACES: FirewallInterface[] = [
   { name: 'eth2', roles: ['member'], filtered: false, addresses: ['10.0.1.7'], vips: [] },
 ];
 
-const address = fc.oneof(fc.ipV4(), fc.ipV6());
-const cidr = fc.oneof(
-  fc.tuple(fc.ipV4(), fc.integer({ min: 0, max: 32 })),
-  fc.tuple(fc.ipV6(), fc.integer({ min: 0, max: 128 })),
-);
-const cidrText = cidr.map(([text, prefix]) => `${text}/${prefix}`);
 const port = fc.integer({ min: 1, max: 65_535 });
 const protocol = fc.constantFrom('TCP', 'UDP', 'SCTP');
 const list = <T>(items: fc.Arbitrary<T>) => fc.array(items, { maxLength: 6 });
@@ -48,39 +43,6 @@ const group = fc.record({
   members: list(fc.record({ address, port, protocol })),
   pinged: list(address),
 });
-
-/** What nft or a shell would read as more than a value, alone and in a valid one. */
-const syntax = fc.constantFrom(
-  ...[
-    '\n',
-    ';',
-    '}',
-    '{',
-    ',',
-    '@vips-4',
-    '$x',
-    '"',
-    "'",
-    '`',
-    '\\',
-    '\0',
-    '#',
-    ' ',
-    'accept',
-    '-',
-    '0x',
-    '!',
-    '*',
-    '\u2028',
-  ],
-);
-const hostile = fc.oneof(
-  fc.string({ unit: 'binary' }),
-  fc.tuple(cidrText, syntax, fc.string()).map((parts) => parts.join('')),
-  fc.tuple(syntax, cidrText).map((parts) => parts.join('')),
-  fc.tuple(address, syntax, address).map((parts) => parts.join('')),
-  fc.anything(),
-);
 
 /** Each place of a security group that something hostile can be put in, and the field that has to be named. */
 const PLACES: [string, (it: unknown) => object][] = [
