@@ -31,11 +31,11 @@ try {
   const { pool, publish } = servers;
   const node = await startNodeProcess({ servers, name: 'bench', effects: 'instant' });
   closers.push(() => node.kill());
-  const envelopes = await storeLoadBalancers(pool, actors / 2);
+  const envelopes = await storeLoadBalancers(pool, TRANSITIONS);
   publish(envelopes);
   const busy = `SELECT count(*)::int AS left FROM load_balancers WHERE provisioning_status <> 'ACTIVE'`;
   await untilNoneIsLeft(pool, busy, 100);
-  await pool.query('VACUUM ANALYZE');
+  await multiply(actors - 2 * TRANSITIONS);
 
   const url = await serve();
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: flags() });
@@ -53,6 +53,20 @@ try {
   process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
 } finally {
   for (const close of closers.reverse()) await close();
+}
+
+/** More actors, each like one that there is, in a state since some time of the last days. */
+async function multiply(count: number): Promise<void> {
+  await servers.pool.query(
+    `INSERT INTO actors (kind, id, partition, machine_version, xstate_version, state, snapshot, input, version, state_since)
+     SELECT kind, gen_random_uuid(), partition, machine_version, xstate_version, state, snapshot, input, version,
+       now() - random() * interval '3 days'
+     FROM generate_series(1, $1::int) AS n
+     JOIN (SELECT *, row_number() OVER () AS place, count(*) OVER () AS number FROM actors) AS model
+       ON model.place = n % model.number + 1`,
+    [count],
+  );
+  await servers.pool.query('VACUUM ANALYZE actors');
 }
 
 /** The API in this process, as a process of its own would have it. */

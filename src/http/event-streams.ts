@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Context } from 'hono';
+import { isUnavailable } from '../store/database-errors.ts';
 import { Fault } from './fault.ts';
 
 /** How long a client may leave unread what was sent to it. */
@@ -98,7 +99,9 @@ export class EventStreams {
         pull: async (controller) => {
           clearTimeout(stalled);
           const next = await blocks.next().catch((error: unknown) => {
-            context.get('log').error({ err: error }, 'a stream of events broke off');
+            // While the database is away clients come again and again, and each other request says so, too.
+            const level = isUnavailable(error) ? 'debug' : 'error';
+            context.get('log')[level]({ err: error }, 'a stream of events broke off');
             return { done: true, value: undefined } as const;
           });
           if (next.done || end.signal.aborted) {

@@ -240,6 +240,7 @@ test('an actor that is removed while somebody looks is said to be gone', async (
   await runtime.broker.restart();
   await source.until('gone');
   assert.is(await source.next(), undefined);
+  assert.is((await (await followActor(id, 'load-balancer', { 'last-event-id': '3' })).next())?.event, 'gone');
   const page = await pages.get(`/debug/actors/load-balancer/${id}`);
   assert.is(page.status, 404);
   assert.match(page.text, /It never was, or has ended and was removed/);

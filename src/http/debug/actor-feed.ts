@@ -10,6 +10,9 @@ import { type ActorView, viewActor } from './actor-view.ts';
 import { Alarm } from './alarm.ts';
 import { busBlock, HEARTBEAT, HEARTBEAT_MS, type Live, RETRY } from './live.ts';
 
+/** The actor is no longer there. */
+export const GONE = eventBlock('gone', {});
+
 /** Events read at once. */
 const BATCH = 100;
 
@@ -51,7 +54,7 @@ export async function* followActor(
       }
       if (events.length === BATCH) continue;
       const view = await viewActor(db, live, { kind, id });
-      if (view === undefined) return yield eventBlock('gone', {});
+      if (view === undefined) return yield GONE;
       yield eventBlock('parts', await changedParts(view, shown));
       while (!(await alarm.rang(HEARTBEAT_MS))) yield HEARTBEAT;
     }

@@ -4,8 +4,8 @@ import type { Charts } from '../../visualizer/charts.ts';
 import type { Api } from '../api.ts';
 import type { EventStreams } from '../event-streams.ts';
 import { badRequest, Fault } from '../fault.ts';
-import { followActor } from './actor-feed.ts';
-import { namedActor } from './actor-path.ts';
+import { followActor, GONE } from './actor-feed.ts';
+import { actorOf, findActor, noSuchActor } from './actor-path.ts';
 import { ListFeed } from './list-feed.ts';
 import { readListQuery } from './list-query.ts';
 
@@ -43,10 +43,19 @@ export function eventRoutes(api: Api, charts: Charts, streams: EventStreams): Ho
       context.req.header('last-event-id') ?? context.req.query('version') ?? 0,
     );
     if (!version.success) throw badRequest('The version to begin after is a number.');
-    const actor = await namedActor(api.db, context);
+    const ref = actorOf(context);
+    const actor = await findActor(api.db, ref);
+    // A page that has seen it has to hear that it is gone; a browser tells it nothing of a 404.
+    if (actor === undefined && version.data === 0) throw noSuchActor(ref);
     return streams.answer(context, undefined, async (signal) =>
-      followActor(api, charts, live, actor, version.data, whileAllowed(signal)),
+      actor === undefined
+        ? gone()
+        : followActor(api, charts, live, actor, version.data, whileAllowed(signal)),
     );
   });
   return routes;
+}
+
+async function* gone(): AsyncGenerator<string> {
+  yield GONE;
 }

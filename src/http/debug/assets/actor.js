@@ -23,8 +23,8 @@ follow((last) => `${actor.dataset.events}?version=${last || actor.dataset.versio
     if (news) refresh().catch(() => {});
     news = false;
   },
-  gone(_, source) {
-    source.close();
+  gone() {
     document.getElementById('gone').hidden = false;
+    return false;
   },
 });

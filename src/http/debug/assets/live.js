@@ -64,33 +64,53 @@ function restoreFocus(element, href) {
 }
 
 /**
- * Follow a stream. `addressOf(lastEventId)` says where; a browser gives up where the answer is an error, so that is asked again.
- * A banner says when there is no connection, or when the server has lost the broker.
+ * Follow a stream while somebody looks; `addressOf(lastEventId)` says where it goes on. A browser has only a few connections
+ * for all its pages, so one that is hidden gives its own back, and hears later what it has missed. It is closed for ever when a
+ * handler returns false. Banners say when there is no connection, or when the server has lost the broker.
  */
 export function follow(addressOf, handlers) {
   const bus = document.getElementById('bus');
   const lost = document.getElementById('lost');
   let lastEventId = '';
+  let source;
+  let over = false;
+
   const open = () => {
-    const source = new EventSource(addressOf(lastEventId));
+    if (over || document.hidden || (source && source.readyState !== EventSource.CLOSED)) return;
+    source = new EventSource(addressOf(lastEventId));
     for (const [type, handle] of Object.entries(handlers)) {
       source.addEventListener(type, (event) => {
         if (event.lastEventId) lastEventId = event.lastEventId;
-        handle(JSON.parse(event.data), source);
+        if (handle(JSON.parse(event.data)) !== false) return;
+        over = true;
+        event.target.close();
       });
     }
     source.addEventListener('bus', (event) => {
       bus.hidden = JSON.parse(event.data).up;
     });
-    source.addEventListener('open', () => {
-      lost.hidden = true;
-      document.documentElement.dataset.live = 'yes';
-    });
-    source.addEventListener('error', () => {
-      lost.hidden = false;
-      document.documentElement.dataset.live = 'no';
-      if (source.readyState === EventSource.CLOSED) setTimeout(open, 2_000);
+    source.addEventListener('open', () => said(true));
+    source.addEventListener('error', ({ target }) => {
+      said(false);
+      // A browser gives up where the answer is an error.
+      if (target === source && target.readyState === EventSource.CLOSED) setTimeout(again, 2_000);
     });
   };
+  const said = (live) => {
+    lost.hidden = live || over;
+    document.documentElement.dataset.live = live ? 'yes' : 'no';
+  };
+  /** Who is no longer logged in is shown where to. */
+  const again = async () => {
+    const page = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'manual' }).catch(
+      () => {},
+    );
+    if (page?.type === 'opaqueredirect') location.reload();
+    else open();
+  };
+  document.addEventListener('visibilitychange', () => {
+    if (document.hidden) source?.close();
+    else open();
+  });
   open();
 }
