@@ -3,6 +3,6 @@
 stty raw -echo
 printf '\004'
 while read -r command; do
-  sh -c "$command" 2>&1
+  sh -c "$command" 2>&1 </dev/null
   printf '\004'
 done

@@ -204,7 +204,15 @@ test('systemd finds the agent confined', async () => {
 });
 
 test('what haproxy logs is in the journal', async () => {
-  assert.match(await vm.inside('journalctl --no-pager -t haproxy'), /Proxy \S+ started/);
+  const { id, pools, listeners } = graphOf([]);
+  const server = `${pools[0]?.id}:${listeners[0]?.id}/${pools[0]?.members[0]?.id}`;
+  for (const verb of ['disable', 'enable']) {
+    await vm.inside(`echo "${verb} server ${server}" | socat - /var/lib/octavia/${id}.sock`);
+  }
+  assert.match(
+    await vm.inside('journalctl --no-pager -t haproxy'),
+    new RegExp(`Server ${server} is going DOWN`),
+  );
 });
 
 test('nothing in the image has failed, and an agent that dies is back with all that it ran', async () => {
