@@ -18,6 +18,7 @@ const outputs: { [N in EffectName]: () => EffectOutput<N> } = {
   plugPorts: () => ({ ports: [], vrrpIp: '198.18.0.12', vip }),
   pushConfig: () => ({ revision: 1 }),
   pushFirewall: () => ({ revision: 1 }),
+  tryFirewall: () => ({ revision: 1 }),
   pushSettings: () => null,
   releaseAmphora: () => null,
 };

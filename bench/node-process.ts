@@ -89,6 +89,8 @@ async function run({ servers, name, effects, leaseMs }: NodeProcessOptions): Pro
         delete: HOUR,
         boot: HOUR,
         step: HOUR,
+        portGrace: HOUR,
+        syncGrace: HOUR,
       }),
       effects: effects === 'instant' ? instantEffects : hangingEffects,
       tracer: new NatsTracer(nats, name, log),

@@ -288,6 +288,11 @@ export const settings = {
     20,
     'One call to an agent; its slowest work, haproxy start, takes well below a second.',
   ),
+  pair_grace_seconds: setting(
+    Seconds,
+    5,
+    'When one amphora of a pair is done, the change waits so much longer for the other and then goes on without it.',
+  ),
   api_mutations: setting(
     z.enum(['refuse', 'queue']),
     'refuse',

@@ -48,6 +48,8 @@ export function createEffects(dependencies: EffectDependencies): Effects {
     pushConfig: { run: pushConfig(dependencies, configured), retry: agent },
     pushSettings: { run: pushSettings(dependencies), retry: agent },
     pushFirewall: { run: pushFirewall(dependencies, configured), retry: agent },
+    // It follows no configuration: one that was noted may be old by now.
+    tryFirewall: { run: pushFirewall(dependencies, new Configured()), retry: { ...agent, attempts: 1 } },
     releaseAmphora: { run: releaseAmphora(dependencies), retry: release, callsProvider: true },
   };
 }

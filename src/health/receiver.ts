@@ -123,10 +123,8 @@ export class HeartbeatReceiver {
   async #recordBatch(heartbeats: readonly Heartbeat[]): Promise<void> {
     const { db, announce, stray, log } = this.#parts;
     const senders = await recordHeartbeats(db, heartbeats);
-    const loadBalancers = new Map(
-      senders.map(({ amphora_id, load_balancer_id }) => [amphora_id, load_balancer_id]),
-    );
-    const ignored = heartbeats.filter(({ id }) => !loadBalancers.has(id)).map(({ id }) => id);
+    const known = new Map(senders.map((sender) => [sender.amphora_id, sender]));
+    const ignored = heartbeats.filter(({ id }) => !known.has(id)).map(({ id }) => id);
     if (ignored.length > 0) {
       log.info({ amphora_ids: ignored }, 'heartbeats of unknown amphorae, or heard before');
       await stray(ignored);
@@ -135,8 +133,8 @@ export class HeartbeatReceiver {
     const reports = heartbeats
       .filter(({ vrrp_state }) => vrrp_state === undefined || vrrp_state === 'MASTER')
       .flatMap((heartbeat) => {
-        const loadBalancerId = loadBalancers.get(heartbeat.id);
-        return loadBalancerId === undefined ? [] : [[loadBalancerId, heartbeat] as const];
+        const sender = known.get(heartbeat.id);
+        return sender && !sender.excluded ? [[sender.load_balancer_id, heartbeat] as const] : [];
       });
     if (await applyReports(db, new Map(reports))) announce();
   }

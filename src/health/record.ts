@@ -6,13 +6,15 @@ import type { Db } from '../store/database.ts';
 export interface Sender {
   amphora_id: string;
   load_balancer_id: string;
+  /** It is excluded: it lives, but serves something older than its load balancer says. */
+  excluded: boolean;
 }
 
 /**
  * Note that these amphorae live, and add what their listeners counted. At most one heartbeat of each amphora.
  *
  * Left out are those of unknown amphorae, and those that were believed before (see `start` of a heartbeat). An amphora
- * that does not report every listener that its haproxy should serve is not noted as alive.
+ * that does not report every listener that its haproxy should serve is not noted as alive, unless it is known to lag behind.
  * @returns who sent the heartbeats that were believed
  */
 export async function recordHeartbeats(db: Db, heartbeats: readonly Heartbeat[]): Promise<Sender[]> {
@@ -31,7 +33,8 @@ export async function recordHeartbeats(db: Db, heartbeats: readonly Heartbeat[])
   // In order, so that two processes that record the same amphorae wait for each other and not both for ever.
   const { rows } = await sql<Sender>`
     WITH beat AS (
-      SELECT beat.*, amphora.load_balancer_id, serving.status IN ('PENDING_CREATE', 'PENDING_UPDATE', 'PENDING_DELETE')
+      SELECT beat.*, amphora.load_balancer_id, amphora.status = 'ERROR' AS excluded,
+        amphora.status = 'ERROR' OR serving.status IN ('PENDING_CREATE', 'PENDING_UPDATE', 'PENDING_DELETE')
         OR NOT serving.admin_state_up OR serving.listeners <@ beat.listeners AS complete
       FROM jsonb_to_recordset(${JSON.stringify(beats)}::jsonb) AS beat (amphora_id uuid, sequence bigint, listeners uuid[])
       JOIN amphorae amphora ON amphora.id = beat.amphora_id AND amphora.status <> 'DELETED'
@@ -63,6 +66,6 @@ export async function recordHeartbeats(db: Db, heartbeats: readonly Heartbeat[])
         bytes_out = excluded.bytes_out + known.bytes_out,
         total_connections = excluded.total_connections + known.total_connections,
         request_errors = excluded.request_errors + known.request_errors)
-    SELECT amphora_id, load_balancer_id FROM beat JOIN believed USING (amphora_id)`.execute(db);
+    SELECT amphora_id, load_balancer_id, excluded FROM beat JOIN believed USING (amphora_id)`.execute(db);
   return rows;
 }

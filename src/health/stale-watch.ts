@@ -111,13 +111,17 @@ async function expectHeartbeats(db: Db): Promise<void> {
     ON CONFLICT DO NOTHING`.execute(db);
 }
 
+/** Those in service, and those that a pair goes on without: they are replaced like others, and are heard of again. */
 async function turn(transaction: Queryable, timeoutMs: number, believeSilence: boolean): Promise<Turned[]> {
   // Who locks a row is recording its heartbeat, or watching as we do.
   const { rows } = await sql<Turned>`
     WITH turning AS (
       SELECT health.amphora_id, amphora.load_balancer_id, NOT health.stale AS silent
       FROM amphora_health health JOIN amphorae amphora ON amphora.id = health.amphora_id
-      WHERE amphora.status = 'ALLOCATED' AND stale <> (last_update < now() - ${timeoutMs} * interval '1 millisecond')
+        JOIN load_balancers lb ON lb.id = amphora.load_balancer_id
+      WHERE (amphora.status = 'ALLOCATED'
+          OR amphora.status = 'ERROR' AND lb.provisioning_status IN ('ACTIVE', 'PENDING_UPDATE'))
+        AND stale <> (last_update < now() - ${timeoutMs} * interval '1 millisecond')
         AND (stale OR ${believeSilence})
       ORDER BY health.amphora_id LIMIT ${BATCH} FOR UPDATE OF health SKIP LOCKED)
     UPDATE amphora_health health SET stale = turning.silent FROM turning

@@ -8,25 +8,40 @@ import { caught, deadlineError } from './errors.ts';
 import type { AmphoraCommand, AmphoraInput, AmphoraReport, Poisoned } from './events.ts';
 import type { AmphoraPatch } from './row-change.ts';
 
-export const AMPHORA_VERSION = 1;
+export const AMPHORA_VERSION = 2;
 
 interface Context extends AmphoraInput {
   /** Revision of the last configuration pushed; the firewall may have seen a later one. */
   configuredRevision: number;
   /** What sent the amphora into its failure state, and in which step. */
   failure: { step: string; error: ErrorRecord } | null;
+  /** How often it was tried since it was last in step. */
+  retries: number;
 }
+
+const FIRST_RETRY_MS = 2_000;
+/** How late at most an amphora is found again whose heartbeats never stopped. */
+const MOST_RETRY_MS = 60_000;
 
 /** A new command replaces the work on an earlier one, from every state in which the amphora exists. */
 const commands = {
   PLUG_PORTS: { target: 'portPlug', reenter: true, actions: 'beginRound' },
   SYNC: { target: 'configSync', reenter: true, actions: 'beginRound' },
+  EXCLUDE: {
+    target: 'excluded',
+    reenter: true,
+    actions: {
+      type: 'fail',
+      params: ({ event }: { event: { error: ErrorRecord } }) => ({ step: 'excluded', error: event.error }),
+    },
+  },
 } as const;
 
 /** Where there is nothing to work on, a command is answered at once: who sent it must not wait in vain. */
 const refusals = {
   PLUG_PORTS: { actions: ['noteRound', failureReport()] },
   SYNC: { actions: ['noteRound', failureReport()] },
+  EXCLUDE: { actions: excludedReport() },
 } as const;
 
 /**
@@ -34,7 +49,8 @@ const refusals = {
  *
  * It makes itself up to `plugged`, then obeys its load balancer: PLUG_PORTS and SYNC bring ports, configuration and
  * firewall to what the load balancer's rows say, whatever was there before; RELEASE gives everything back from any
- * state. Failure states hold what exists and wait for the load balancer's decision.
+ * state. Failure states hold what exists and wait for the load balancer's decision. EXCLUDE is such a decision about one of
+ * a pair: it shows ERROR, looks by itself when it can be reached again, and then waits to be let in.
  */
 export const amphoraMachine = setup({
   types: {} as { context: Context; events: AmphoraCommand | Poisoned; input: AmphoraInput },
@@ -44,6 +60,7 @@ export const amphoraMachine = setup({
     plugPorts: effect('plugPorts'),
     pushConfig: effect('pushConfig'),
     pushFirewall: effect('pushFirewall'),
+    tryFirewall: effect('tryFirewall'),
     pushSettings: effect('pushSettings'),
     releaseAmphora: effect('releaseAmphora'),
   },
@@ -53,8 +70,12 @@ export const amphoraMachine = setup({
     forgetFailure: assign({ failure: null }),
     noteRound: assign(({ event }) => ('round' in event ? { round: event.round } : {})),
     beginRound: assign(({ event }) => ('round' in event ? { round: event.round, failure: null } : {})),
+    countRetry: assign({ retries: ({ context }) => context.retries + 1 }),
+    forgetRetries: assign({ retries: 0 }),
   },
   delays: {
+    // Not forgotten when it answers and then fails again: each return gives the other one work.
+    retryPause: ({ context }) => Math.min(FIRST_RETRY_MS * 2 ** context.retries, MOST_RETRY_MS),
     placeDeadline: 600_000,
     bootDeadline: 600_000,
     stepDeadline: 180_000,
@@ -62,7 +83,7 @@ export const amphoraMachine = setup({
   },
 }).createMachine({
   id: 'amphora',
-  context: ({ input }) => ({ ...input, configuredRevision: 0, failure: null }),
+  context: ({ input }) => ({ ...input, configuredRevision: 0, failure: null, retries: 0 }),
   initial: 'placing',
   on: { RELEASE: '.releasing', POISONED: { target: '.eventFailure', actions: poisoned() } },
   states: {
@@ -122,7 +143,8 @@ export const amphoraMachine = setup({
                 changes: [
                   { op: 'replacePorts', amphoraId: context.amphoraId, ports: output.ports },
                   ...patch(context, {
-                    status: 'ALLOCATED',
+                    // One that was excluded is not back before it is in step.
+                    ...(context.configuredRevision === 0 && { status: 'ALLOCATED' as const }),
                     vrrp_ip: output.vrrpIp,
                     ha_ip: output.vip.address,
                     ...(output.vip.portId && { ha_port_id: output.vip.portId }),
@@ -177,10 +199,15 @@ export const amphoraMachine = setup({
     },
     ready: {
       entry: [
+        'forgetRetries',
         {
           type: 'rows',
           params: ({ context }) =>
-            patch(context, { applied_revision: context.configuredRevision, ...reason(context) }),
+            patch(context, {
+              status: 'ALLOCATED',
+              applied_revision: context.configuredRevision,
+              ...reason(context),
+            }),
         },
         report((context) => ({
           type: 'AMPHORA_SYNCED',
@@ -204,6 +231,39 @@ export const amphoraMachine = setup({
     },
     /** As ready, as far as is known: its heartbeats have stopped. What becomes of it is the load balancer's decision. */
     stale: { on: { ...commands, ALIVE: 'ready', CONFIGURE: 'reconfiguring' } },
+    /**
+     * Its load balancer goes on without it. What is tried is the firewall: from the first call that arrives, nothing is open
+     * that must not be, whoever holds the VIP by then. The rest follows when the load balancer lets it in.
+     */
+    excluded: {
+      initial: 'waiting',
+      on: commands,
+      entry: [
+        {
+          type: 'rows',
+          params: ({ context }) => patch(context, { status: 'ERROR', ...reason(context) }),
+        },
+        excludedReport(),
+      ],
+      states: {
+        waiting: {
+          after: { retryPause: 'trying' },
+          on: { ALIVE: 'trying' },
+        },
+        trying: {
+          entry: 'countRetry',
+          invoke: {
+            id: 'tryFirewall',
+            src: 'tryFirewall',
+            input: ({ context }) => reference(context),
+            onDone: 'answering',
+            onError: 'waiting',
+          },
+          after: { stepDeadline: 'waiting' },
+        },
+        answering: { entry: report(({ amphoraId }) => ({ type: 'AMPHORA_ANSWERS', amphoraId })) },
+      },
+    },
     placementFailure: { entry: reportFailure('ERROR'), on: refusals },
     bootFailure: { entry: reportFailure('ERROR'), on: refusals },
     portPlugFailure: retryableFailure(),
@@ -311,6 +371,10 @@ function reportFailure(status: AmphoraStatus | undefined) {
     },
     failureReport(),
   ];
+}
+
+function excludedReport() {
+  return report(({ amphoraId }) => ({ type: 'AMPHORA_EXCLUDED', amphoraId }));
 }
 
 function failureReport() {

@@ -21,6 +21,8 @@ export interface EffectTypes {
   pushConfig: { input: AmphoraRef; output: { revision: number } };
   /** Push the firewall's rules, made from the whole load balancer. */
   pushFirewall: { input: AmphoraRef; output: { revision: number } };
+  /** The same, tried once, where the amphora is probably not there. */
+  tryFirewall: { input: AmphoraRef; output: { revision: number } };
   /** Push the settings of the agent itself. */
   pushSettings: { input: AmphoraRef; output: null };
   /** Delete the server and every port of the amphora. */

@@ -49,6 +49,8 @@ export type AmphoraCommand =
   | { type: 'RELEASE' }
   /** Its agent is to be told its settings anew. From the REST API; nobody waits for it. */
   | { type: 'CONFIGURE' }
+  /** Of a pair, the other one goes on without it, until it answers again. */
+  | { type: 'EXCLUDE'; error: ErrorRecord }
   /** Its heartbeats have stopped, or come again. */
   | { type: 'STALE' }
   | { type: 'ALIVE' };
@@ -65,5 +67,9 @@ export type AmphoraReport =
   | { type: 'AMPHORA_CONFIGURED'; amphoraId: string; round: number }
   | { type: 'AMPHORA_SYNCED'; amphoraId: string; round: number; revision: number }
   | { type: 'AMPHORA_FAILED'; amphoraId: string; round: number; step: string; error: ErrorRecord }
+  /** Its row says that it takes no part. */
+  | { type: 'AMPHORA_EXCLUDED'; amphoraId: string }
+  /** An excluded one can be reached again, and lets in no more than it should. */
+  | { type: 'AMPHORA_ANSWERS'; amphoraId: string }
   | { type: 'AMPHORA_RELEASED'; amphoraId: string }
   | { type: 'AMPHORA_RELEASE_FAILED'; amphoraId: string; error: ErrorRecord };

@@ -2,8 +2,8 @@ import type { ErrorRecord } from '../model/errors.ts';
 import type { AmphoraRole } from '../model/status.ts';
 import type { ActorAddress } from './address.ts';
 import { caught, deadlineError } from './errors.ts';
-import type { AmphoraCommand, HealthReport } from './events.ts';
-import { type LoadBalancerContext, participants, replacement } from './load-balancer-context.ts';
+import type { AmphoraCommand, AmphoraReport, HealthReport } from './events.ts';
+import { type LoadBalancerContext, participants, remaining, replacement } from './load-balancer-context.ts';
 import type { RowChange } from './row-change.ts';
 
 // What the load balancer's chart does, with its parameters: spoken in the chart as `command(...)`, `rows(...)`.
@@ -48,15 +48,60 @@ export function releaseOnly(choose: (context: LoadBalancerContext) => { id: stri
 
 /** Send a command to every amphora that takes part. */
 export function command(make: (round: number) => AmphoraCommand) {
+  return toEach(participants, ({ round }) => make(round));
+}
+
+/** Give back all amphorae. */
+export function releaseAll() {
+  return toEach(remaining, () => ({ type: 'RELEASE' }));
+}
+
+function toEach(
+  choose: (context: LoadBalancerContext) => { id: string }[],
+  make: (context: LoadBalancerContext) => AmphoraCommand,
+) {
   return {
     type: 'send' as const,
     params: ({ context }: { context: LoadBalancerContext }) => ({
-      messages: participants(context).map(({ id }) => ({
-        to: amphoraAddress(context, id),
-        event: make(context.round),
-      })),
+      messages: choose(context).map(({ id }) => ({ to: amphoraAddress(context, id), event: make(context) })),
     }),
   };
+}
+
+/** Go on without the amphora that has just failed. */
+export function excludeFailed() {
+  return exclude((_, event) => {
+    const { amphoraId: id, error } = event as Extract<AmphoraReport, { type: 'AMPHORA_FAILED' }>;
+    return [{ id, error }];
+  });
+}
+
+/** Go on without these, because they take too long. */
+export function excludeLate(choose: (context: LoadBalancerContext) => { id: string }[]) {
+  const message = 'it did not keep up with the other amphora; look at its own events for what it was doing';
+  const error: ErrorRecord = { kind: 'transient', code: 'amphora_late', message };
+  return exclude((context) => choose(context).map(({ id }) => ({ id, error })));
+}
+
+function exclude(
+  choose: (context: LoadBalancerContext, event: object) => { id: string; error: ErrorRecord }[],
+) {
+  type Moment = { context: LoadBalancerContext; event: object };
+  return [
+    {
+      type: 'send' as const,
+      params: ({ context, event }: Moment) => ({
+        messages: choose(context, event).map(({ id, error }) => ({
+          to: amphoraAddress(context, id),
+          event: { type: 'EXCLUDE' as const, error },
+        })),
+      }),
+    },
+    {
+      type: 'noteLeaving' as const,
+      params: ({ context, event }: Moment) => choose(context, event).map(({ id }) => id),
+    },
+  ];
 }
 
 /** Change rows in the commit of the transition. */

@@ -14,7 +14,14 @@ export interface AmphoraProgress {
   phase: Phase | 'failed' | 'released';
   /** What it has in force. */
   revision: number;
+  standing: Standing;
 }
+
+/**
+ * Whether an amphora of a pair is counted on. One that does not keep up with the other is to leave, and is excluded as soon as
+ * its row says so; when it answers again, it rejoins in rounds of their own, and is included again once it is in step.
+ */
+export type Standing = 'included' | 'leaving' | 'excluded' | 'answering' | 'rejoining';
 
 /** What a load balancer remembers between events. */
 export interface LoadBalancerContext {
@@ -23,6 +30,8 @@ export interface LoadBalancerContext {
   amphoraIds: string[];
   /** Those that were spawned. */
   amphorae: AmphoraProgress[];
+  /** One was excluded or included since the last push: the others do not know it yet. */
+  peersChanged: boolean;
   /** Number of the last command to the amphorae; reports of earlier rounds are ignored. */
   round: number;
   /** The newest change that the actor was told of. */
@@ -58,24 +67,44 @@ export function newAmphorae({ topology, amphoraIds }: LoadBalancerContext): Amph
 }
 
 export function newAmphora(id: string, role: AmphoraRole): AmphoraProgress {
-  return { id, role, phase: 'waiting', revision: 0 };
+  return { id, role, phase: 'waiting', revision: 0, standing: 'included' };
 }
 
-/** The amphorae after a report. */
-export function noted(amphorae: AmphoraProgress[], event: AmphoraReport | HealthReport): AmphoraProgress[] {
-  return amphorae.map((amphora) => (amphora.id === event.amphoraId ? advanced(amphora, event) : amphora));
+/** What a report changes. */
+export function noted(
+  { amphorae, peersChanged }: LoadBalancerContext,
+  event: AmphoraReport | HealthReport,
+): Pick<LoadBalancerContext, 'amphorae' | 'peersChanged'> {
+  const after = amphorae.map((amphora) =>
+    amphora.id === event.amphoraId ? advanced(amphora, event) : amphora,
+  );
+  const turned = after.some(
+    ({ standing }, index) =>
+      standing !== amphorae[index]?.standing && (standing === 'included' || standing === 'excluded'),
+  );
+  return { amphorae: after, peersChanged: peersChanged || turned };
 }
 
 function advanced(amphora: AmphoraProgress, event: AmphoraReport | HealthReport): AmphoraProgress {
+  const { standing } = amphora;
   switch (event.type) {
     case 'AMPHORA_PLUGGED':
       return { ...amphora, phase: 'plugged' };
     case 'AMPHORA_CONFIGURED':
       return { ...amphora, phase: 'configured' };
     case 'AMPHORA_SYNCED':
-      return { ...amphora, phase: 'synced', revision: event.revision };
+      return {
+        ...amphora,
+        phase: 'synced',
+        revision: event.revision,
+        standing: standing === 'rejoining' ? 'included' : standing,
+      };
     case 'AMPHORA_FAILED':
       return { ...amphora, phase: 'failed' };
+    case 'AMPHORA_EXCLUDED':
+      return { ...amphora, standing: standing === 'leaving' ? 'excluded' : standing };
+    case 'AMPHORA_ANSWERS':
+      return { ...amphora, standing: standing === 'excluded' ? 'answering' : standing };
     case 'AMPHORA_RELEASED':
       return { ...amphora, phase: 'released' };
     case 'AMPHORA_RELEASE_FAILED':
@@ -85,18 +114,47 @@ function advanced(amphora: AmphoraProgress, event: AmphoraReport | HealthReport)
   }
 }
 
-/** The amphorae that commands go to: those that exist, but for the one that is being replaced. */
-export function participants({ amphorae, replacements }: LoadBalancerContext): AmphoraProgress[] {
+/** All but the one that is being replaced, while they exist. */
+export function remaining({ amphorae, replacements }: LoadBalancerContext): AmphoraProgress[] {
   return amphorae.filter(({ id, phase }) => phase !== 'released' && id !== replacements[0]?.oldId);
 }
 
-/** There are participants, and each is at least that far, or was given up. */
+/** The amphorae that commands go to, and that are waited for. */
+export function participants(context: LoadBalancerContext): AmphoraProgress[] {
+  return remaining(context).filter(({ standing }) => standing === 'included' || standing === 'rejoining');
+}
+
+/** Those that are being let in again. */
+export function rejoining({ amphorae }: LoadBalancerContext): AmphoraProgress[] {
+  return amphorae.filter(({ standing, phase }) => standing === 'rejoining' && phase !== 'released');
+}
+
+/** There are participants, each is at least that far or was given up, and whoever was to leave has left. */
 export function allReached(context: LoadBalancerContext, phase: Phase): boolean {
-  const wanted = phases.indexOf(phase);
   const all = participants(context);
-  const reached = ({ phase }: AmphoraProgress) =>
-    phase === 'failed' || phases.indexOf(phase as Phase) >= wanted;
-  return all.length > 0 && all.every(reached);
+  const leaving = remaining(context).some(({ standing }) => standing === 'leaving');
+  return !leaving && all.length > 0 && all.every((each) => each.phase === 'failed' || reached(each, phase));
+}
+
+/** Participants that are not that far. */
+export function behind(context: LoadBalancerContext, phase: Phase): AmphoraProgress[] {
+  return participants(context).filter((each) => !reached(each, phase));
+}
+
+/** An amphora that is counted on is that far, so that the load balancer can go on with it alone. */
+export function oneReached(context: LoadBalancerContext, phase: Phase): boolean {
+  return participants(context).some((each) => each.standing === 'included' && reached(each, phase));
+}
+
+/** Besides this amphora there is one that is counted on and has not failed. */
+export function canSpare(context: LoadBalancerContext, amphoraId: string): boolean {
+  return participants(context).some(
+    ({ id, phase, standing }) => id !== amphoraId && phase !== 'failed' && standing === 'included',
+  );
+}
+
+function reached({ phase }: AmphoraProgress, wanted: Phase): boolean {
+  return phases.indexOf(phase as Phase) >= phases.indexOf(wanted);
 }
 
 /** The revision that every amphora that was not given up has in force. */

@@ -10,6 +10,9 @@ export interface Deadlines {
   delete: number;
   boot: number;
   step: number;
+  /** How much longer one amphora of a pair may take than the other: to have its ports, and to be in step. */
+  portGrace: number;
+  syncGrace: number;
 }
 
 /** The machine of each kind with its deadlines. */
@@ -21,6 +24,8 @@ export function machinesWith(deadlines: Deadlines) {
         updateDeadline: deadlines.update,
         failoverDeadline: deadlines.failover,
         deleteDeadline: deadlines.delete,
+        portGrace: deadlines.portGrace,
+        syncGrace: deadlines.syncGrace,
       },
     }),
     amphora: amphoraMachine.provide({

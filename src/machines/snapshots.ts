@@ -30,8 +30,15 @@ export const snapshotMigrations: Record<ActorKind, Record<number, SnapshotMigrat
         ownChange: false,
       });
     },
+    // Version 4 goes on without an amphora of a pair that does not keep up. In version 3 each was counted on.
+    3: (stored) => {
+      const { context } = stored.snapshot as { context: { amphorae: object[] } };
+      const amphorae = context.amphorae.map((amphora) => ({ ...amphora, standing: 'included' }));
+      return withContext(stored, { amphorae, peersChanged: false });
+    },
   },
-  amphora: {},
+  // Version 2 can be excluded.
+  amphora: { 1: (stored) => withContext(stored, { retries: 0 }) },
 };
 
 /** What of a load balancer's context in version 2 means something else in version 3. */

@@ -45,7 +45,7 @@ export async function countFailovers(db: Queryable, windowMs: number) {
   const since = sql`now() - ${windowMs} * interval '1 millisecond'`;
   // A quarantined load balancer waits for an operator, and others must not wait for it.
   const { rows } = await sql<{ amphorae: number; stale: number; running: number; recent: number }>`
-    SELECT (SELECT count(*)::int FROM amphorae WHERE status = 'ALLOCATED') AS amphorae,
+    SELECT (SELECT count(*)::int FROM amphorae WHERE status IN ('ALLOCATED', 'ERROR')) AS amphorae,
       (SELECT count(*)::int FROM amphorae WHERE stale_since IS NOT NULL) AS stale,
       (SELECT count(*)::int FROM automatic_failovers WHERE ended_at IS NULL AND load_balancer_id NOT IN (
         SELECT id FROM actors WHERE quarantined IS NOT NULL)) AS running,

@@ -28,6 +28,8 @@ const deadlines = {
   delete: 60_000,
   boot: 30_000,
   step: 30_000,
+  portGrace: 3_000,
+  syncGrace: 3_000,
 };
 const machines = machinesWith(deadlines);
 
@@ -58,7 +60,10 @@ export const CLOCK_STEP_MS = 30_000;
  */
 export const REST_MS = 4 * deadlines.failover + deadlines.delete + 2 * LEASE_MS + 20_000 + 3 * CLOCK_STEP_MS;
 
-/** ... and of what was stale, within this time: those that fail wait for the next window, and only one is made at once. */
+/**
+ * ... and of what was stale, within this time: those that fail wait for the next window, and only one is made at once. What
+ * was excluded may wait for an effect that does not hear that it is cancelled.
+ */
 export const RENEWED_MS = 3 * REST_MS;
 
 /** An effect ends within this time: it is taken over, and tried until its own deadline. The charts wait longer. */

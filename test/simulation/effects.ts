@@ -54,8 +54,13 @@ export function simulatedEffects(parts: EffectParts): Effects {
   };
 
   /** A call to an agent is given up when it is cancelled; what was sent may arrive all the same. */
-  const callAgent = <T>({ signal }: EffectContext, operation: () => T) =>
-    abortable(signal, () => parts.agentLink.call(operation));
+  const callAgent = <T>({ signal }: EffectContext, amphoraId: string, operation: () => T) =>
+    abortable(signal, () =>
+      parts.agentLink.call(async () => {
+        await world.listening(amphoraId);
+        return operation();
+      }),
+    );
 
   const read = <T>({ signal }: EffectContext, operation: () => T) =>
     abortable(signal, () => parts.storeLink.call(operation));
@@ -64,7 +69,7 @@ export function simulatedEffects(parts: EffectParts): Effects {
 
   const push = async (part: 'config' | 'firewall', ref: AmphoraRef, context: EffectContext) => {
     const { content } = await graphOf(ref, context);
-    await callAgent(context, () => world.push(ref.amphoraId, part, content, context.epoch));
+    await callAgent(context, ref.amphoraId, () => world.push(ref.amphoraId, part, content, context.epoch));
     return { revision: content.revision };
   };
 
@@ -92,7 +97,7 @@ export function simulatedEffects(parts: EffectParts): Effects {
     },
     awaitAgent: async (ref, context) => {
       await graphOf(ref, context);
-      await callAgent(context, () => world.ping(ref.amphoraId, context.epoch));
+      await callAgent(context, ref.amphoraId, () => world.ping(ref.amphoraId, context.epoch));
       return { managementAddress: '192.0.2.2' };
     },
     plugPorts: async (ref, context) => {
@@ -103,15 +108,16 @@ export function simulatedEffects(parts: EffectParts): Effects {
       for (const port of [basePortName(ref.amphoraId), ...members]) {
         await call(context, () => world.attach(ref.amphoraId, port));
       }
-      await callAgent(context, () => world.ping(ref.amphoraId, context.epoch));
+      await callAgent(context, ref.amphoraId, () => world.ping(ref.amphoraId, context.epoch));
       const vip = { address: '192.0.2.1', subnetId: null, networkId: null, portId: null };
       return { ports: [], vrrpIp: '192.0.2.3', vip };
     },
     pushConfig: (ref, context) => push('config', ref, context),
     pushFirewall: (ref, context) => push('firewall', ref, context),
+    tryFirewall: (ref, context) => push('firewall', ref, context),
     pushSettings: async (ref, context) => {
       await graphOf(ref, context);
-      await callAgent(context, () => world.ping(ref.amphoraId, context.epoch));
+      await callAgent(context, ref.amphoraId, () => world.ping(ref.amphoraId, context.epoch));
       return null;
     },
     releaseAmphora: async ({ amphoraId }, context) => {
@@ -138,6 +144,7 @@ export function simulatedEffects(parts: EffectParts): Effects {
     plugPorts: { run: troubled('plugPorts'), retry: agent, callsProvider: true },
     pushConfig: { run: troubled('pushConfig'), retry: agent },
     pushFirewall: { run: troubled('pushFirewall'), retry: agent },
+    tryFirewall: { run: troubled('tryFirewall'), retry: { ...agent, attempts: 1 } },
     pushSettings: { run: troubled('pushSettings'), retry: agent },
     releaseAmphora: { run: troubled('releaseAmphora'), retry: provider, callsProvider: true },
   };

@@ -38,7 +38,8 @@ export class SimulatedFailovers {
       census: async (windowMs) => ({
         ...{ state: this.state, byOperator: this.byOperator },
         running: this.#counting ? automaticFailovers.filter(({ endedAt }) => endedAt === null).length : 0,
-        amphorae: [...amphorae.values()].filter(({ status }) => status === 'ALLOCATED').length,
+        amphorae: [...amphorae.values()].filter(({ status }) => status === 'ALLOCATED' || status === 'ERROR')
+          .length,
         stale: this.#rows.stale().length,
         recent: automaticFailovers.filter(({ admittedAt }) => within(admittedAt, windowMs)).length,
       }),

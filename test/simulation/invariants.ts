@@ -155,10 +155,12 @@ export class Invariants implements WorldObserver {
     }
   }
 
-  /** What is called settled must be in force in every amphora at that moment. */
+  /** What is called settled must be in force in every amphora at that moment, but for one that shows ERROR. */
   #settled(change: RowChange, world: World): void {
     if (change.op !== 'settle') return;
-    for (const { id } of this.#rows.amphoraeOf(change.loadBalancerId)) {
+    const counted = this.#rows.amphoraeOf(change.loadBalancerId).filter(({ status }) => status !== 'ERROR');
+    if (counted.length === 0) this.violated(`revision ${change.revision} settled, but in no amphora`);
+    for (const { id } of counted) {
       const agent = world.servers.get(id)?.agent;
       for (const part of ['config', 'firewall'] as const) {
         const revision = agent?.[part]?.revision ?? 0;
@@ -246,6 +248,7 @@ export class Invariants implements WorldObserver {
         ...pending.map(({ id, status }) => `${id} ${status}`),
         ...unread,
         ...this.#rows.stale().map(({ id }) => `amphora ${id} is stale`),
+        ...this.#rows.excluded().map(({ id }) => `amphora ${id} is excluded`),
         ...busy.map(({ kind, id, state }) => `${kind} ${id} is busy in ${state}`),
       ].join('\n    '),
     );

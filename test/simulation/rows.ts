@@ -68,6 +68,14 @@ export class Rows {
       .sort((a, b) => (a.staleSince ?? 0) - (b.staleSince ?? 0));
   }
 
+  /** Amphorae that a load balancer goes on without. */
+  excluded(): AmphoraRow[] {
+    return [...this.amphorae.values()].filter(
+      ({ status, loadBalancerId }) =>
+        status === 'ERROR' && this.loadBalancers.get(loadBalancerId)?.status === 'ACTIVE',
+    );
+  }
+
   apply(change: RowChange): void {
     switch (change.op) {
       case 'storeVip':

@@ -96,12 +96,25 @@ export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Pr
     time.after(random.between(STORM_MS / 8, STORM_MS), () => client.change());
   }
   const heartbeats = new Heartbeats({ rows, store, bus: api, random });
-  brew({ time, random, faults, wanted: bug.faults, clock, cluster, heartbeats, invariants, tell });
+  brew({
+    time,
+    random,
+    faults,
+    wanted: bug.faults,
+    clock,
+    cluster,
+    rows,
+    world,
+    heartbeats,
+    invariants,
+    tell,
+  });
   await time.run(() => false, STORM_MS);
 
   tell('the faults stop');
   const prompt = faults.deaf === 0 && faults.storeHeldUp === 0 && faults.worldHeldUp === 0;
   Object.assign(faults, calm);
+  world.goOn();
   for (const process of cluster.processes()) process.continue();
   await rest();
   await time.run(() => false, HELD_UP_MS + ORPHANED_MS);
@@ -129,7 +142,7 @@ export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Pr
       .map((actor) => ({ ...actor }));
     let limitMs = REST_MS;
     while (!resting(rows, store)) {
-      if (rows.stale().length > 0) limitMs = RENEWED_MS;
+      if (rows.stale().length > 0 || rows.excluded().length > 0) limitMs = RENEWED_MS;
       if (time.now > begin + limitMs) return invariants.stuck(store);
       // An operator looks after what has stopped by itself.
       if (failovers.state === 'stopped') failovers.resume();
@@ -145,6 +158,7 @@ function resting(rows: Rows, store: SimulatedStore): boolean {
   return (
     store.messages().length === 0 &&
     rows.stale().length === 0 &&
+    rows.excluded().length === 0 &&
     [...rows.loadBalancers.values(), ...rows.children.values()].every(settled) &&
     store.actors().every(({ effects }) => Object.keys(effects).length === 0)
   );
@@ -158,11 +172,13 @@ function brew(parts: {
   wanted: Partial<Faults> | undefined;
   clock: { offMs: number };
   cluster: Cluster;
+  rows: Rows;
+  world: World;
   heartbeats: Heartbeats;
   invariants: Invariants;
   tell(text: string): void;
 }): void {
-  const { time, random, faults, wanted, clock, cluster, heartbeats, invariants, tell } = parts;
+  const { time, random, faults, wanted, clock, cluster, rows, world, heartbeats, invariants, tell } = parts;
   // Some runs have bad links and some have not, so that a failure of processes is also seen alone.
   const sometimes = (most: number) => (random.chance(0.5) ? random.between(0, most) : 0);
   Object.assign(faults, {
@@ -215,6 +231,15 @@ function brew(parts: {
       });
     },
   ];
+  for (let count = random.below(4); count > 0; count -= 1) {
+    time.after(random.between(STORM_MS / 8, STORM_MS), () => {
+      const amphora = random.pick([...rows.amphorae.values()]);
+      if (amphora === undefined) return;
+      tell(`the agent of ${amphora.id} stands still`);
+      world.stop(amphora.id);
+      time.after(random.between(1_000, STORM_MS), () => world.goOn([amphora.id]));
+    });
+  }
   // From one amphora that dies to a network in which none is heard.
   for (let count = random.chance(0.4) ? 1 + random.below(2) : 0; count > 0; count -= 1) {
     const probability = random.between(0.2, 1);

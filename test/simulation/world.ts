@@ -29,6 +29,8 @@ export interface WorldObserver {
 export class World {
   readonly ports = new Set<string>();
   readonly servers = new Map<string, Server>();
+  /** Amphorae whose agents stand still, and who waits for them. */
+  readonly #away = new Map<string, (() => void)[]>();
   readonly #now: () => number;
   readonly #observer: WorldObserver;
   /** Agents refuse epochs lower than they have seen; a test takes that away to see whether it is noticed. */
@@ -38,6 +40,25 @@ export class World {
     this.#now = now;
     this.#observer = observer;
     this.#fencing = fencing;
+  }
+
+  /** An agent stands still: what it is told waits, in order, until it goes on. */
+  stop(amphoraId: string): void {
+    if (!this.#away.has(amphoraId)) this.#away.set(amphoraId, []);
+  }
+
+  goOn(amphoraIds: Iterable<string> = [...this.#away.keys()]): void {
+    for (const id of amphoraIds) {
+      const waiting = this.#away.get(id) ?? [];
+      this.#away.delete(id);
+      for (const wake of waiting) wake();
+    }
+  }
+
+  /** Resolves when the agent listens. */
+  async listening(amphoraId: string): Promise<void> {
+    const waiting = this.#away.get(amphoraId);
+    if (waiting) await new Promise<void>((resolve) => waiting.push(resolve));
   }
 
   ensureServer(amphoraId: string, bootMs: number): void {

@@ -95,6 +95,8 @@ export async function startRuntime(): Promise<Runtime> {
               delete: 60_000,
               boot: 60_000,
               step: 60_000,
+              portGrace: 1_000,
+              syncGrace: 1_000,
             }),
           ),
           effects: effects(

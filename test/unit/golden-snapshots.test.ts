@@ -5,6 +5,7 @@ import { readStored } from '../../src/actors/stored-snapshot.ts';
 import type { ActorKind } from '../../src/machines/address.ts';
 import { amphoraMachine } from '../../src/machines/amphora.ts';
 import { loadBalancerMachine } from '../../src/machines/load-balancer.ts';
+import type { LoadBalancerContext } from '../../src/machines/load-balancer-context.ts';
 import { machineVersions } from '../../src/machines/registry.ts';
 import { goldenVersions, keepGolden, readGolden, type Walk, walk } from '../support/golden-snapshots.ts';
 
@@ -48,6 +49,8 @@ const charts: Record<ActorKind, Walk> = {
       { type: 'RELEASE' },
       { type: 'STALE' },
       { type: 'CONFIGURE' },
+      { type: 'ALIVE' },
+      { type: 'EXCLUDE', error },
       poisoned,
     ],
     outputs: {
@@ -56,14 +59,47 @@ const charts: Record<ActorKind, Walk> = {
       plugPorts: { ports: [], vrrpIp: '198.51.100.8', vip },
       pushConfig: { revision: 1 },
       pushFirewall: { revision: 1 },
+      tryFirewall: { revision: 1 },
     },
     error,
   },
 };
 
+/** Only a pair meets these states: its second amphora is away, and comes back. */
+const pair: Walk = {
+  ...charts['load-balancer'],
+  input: { loadBalancerId: 'lb', topology: 'ACTIVE_STANDBY', amphoraIds: ['a', 'b'] },
+  messages(context) {
+    const { round, amphorae } = context as unknown as LoadBalancerContext;
+    const [first, second] = amphorae;
+    const [a, b] = [
+      { amphoraId: 'a', round },
+      { amphoraId: 'b', round },
+    ];
+    const away = { kind: 'transient', code: 'agent_unreachable', message: 'no answer' };
+    // The first is always faster, so that the ways do not multiply.
+    if (first?.phase === 'waiting')
+      return [
+        { type: 'AMPHORA_PLUGGED', ...a },
+        { type: 'AMPHORA_CONFIGURED', ...a },
+      ];
+    if (first?.phase === 'configured') return [{ type: 'AMPHORA_SYNCED', ...a, revision: 2 }];
+    return [
+      { type: 'AMPHORA_PLUGGED', ...b },
+      { type: 'AMPHORA_CONFIGURED', ...b },
+      { type: 'AMPHORA_SYNCED', ...b, revision: 2 },
+      { type: 'AMPHORA_FAILED', ...b, step: 'portPlug', error: away },
+      ...(second?.standing === 'leaving' ? [{ type: 'AMPHORA_EXCLUDED', ...b }] : []),
+      ...(second?.standing === 'excluded' ? [{ type: 'AMPHORA_ANSWERS', ...b }] : []),
+      { type: 'CHANGED', revision: 2, memberPorts: true, subject: 'child' },
+    ];
+  },
+};
+
 for (const kind of ['load-balancer', 'amphora'] as const) {
   const chart = charts[kind];
-  const current = walk(chart);
+  const walked = [...(kind === 'load-balancer' ? walk(pair) : []), ...walk(chart)];
+  const current = [...new Map(walked.map((golden) => [golden.state, golden])).values()];
   if (process.argv.includes('--update')) {
     for (const golden of current) keepGolden(kind, machineVersions[kind], golden);
   }

@@ -18,14 +18,15 @@ const terminal = { kind: 'terminal', code: 'agent_refused', message: 'refused' }
 const poisoned = { type: 'POISONED', error: terminal };
 const vip = { address: '198.51.100.7', subnetId: 's', networkId: 'n', portId: 'p' };
 
-const settledAmphora = (state: string) => /^(ready|stale|plugged|ERROR|DELETED|\w+Failure)$/.test(state);
+const settledAmphora = (state: string) =>
+  /^(ready|stale|plugged|excluded\.answering|ERROR|DELETED|\w+Failure)$/.test(state);
 
 const amphora = explore(amphoraMachine, {
   input: { amphoraId: 'a', loadBalancerId: 'lb', role: 'STANDALONE', round: 0 },
   commands: () =>
     [
       ...[{ type: 'PLUG_PORTS', round: 1 }, { type: 'SYNC', round: 1 }, { type: 'RELEASE' }, poisoned],
-      ...[{ type: 'STALE' }, { type: 'ALIVE' }, { type: 'CONFIGURE' }],
+      ...[{ type: 'STALE' }, { type: 'ALIVE' }, { type: 'CONFIGURE' }, { type: 'EXCLUDE', error: transient }],
     ] as never,
   outputs: {
     placeServer: { computeId: 'c', certExpiration: null, zone: null, imageId: null, computeFlavor: null },
@@ -33,6 +34,7 @@ const amphora = explore(amphoraMachine, {
     plugPorts: { ports: [], vrrpIp: '198.51.100.8', vip },
     pushConfig: { revision: 1 },
     pushFirewall: { revision: 1 },
+    tryFirewall: { revision: 1 },
   },
   errors: [transient],
   distinguish: () => undefined,
@@ -92,23 +94,57 @@ const loadBalancerWalk: Omit<ExplorationOptions, 'input'> = {
     // Only how the revisions lie to each other: they grow for ever.
     const waiting = revisions.desiredRevision > pass.revision;
     const undecided = pass.revision > revisions.decidedRevision;
-    const progress = amphorae.map(({ id, phase }) => [id, phase]);
+    const progress = amphorae.map(({ id, phase, standing }) => [id, phase, standing]);
     const applying = typeof value === 'object' && 'updating' in value;
     const changes = applying ? [memberPorts, ownChange, pass.ownChange, waiting, undecided] : [waiting];
-    return [progress, replacements, changes, restoring, error?.kind];
+    return [progress, revisions.peersChanged, replacements, changes, restoring, error?.kind];
   },
   settled: settledLoadBalancer,
 };
 
+/** What only a pair can meet: one of two is away, and is there again. Everything else is walked with one amphora. */
+const pairWalk: ExplorationOptions = {
+  ...loadBalancerWalk,
+  input: { loadBalancerId: 'lb', topology: 'ACTIVE_STANDBY', amphoraIds: ['a', 'b'] },
+  commands: (snapshot) => {
+    const { round, desiredRevision, replacements, amphorae } = snapshot.context as LoadBalancerContext;
+    const reports = amphorae.flatMap(({ id: amphoraId, phase, standing }) => {
+      const report = { amphoraId, round };
+      return [
+        ...(phase === 'waiting'
+          ? [
+              { type: 'AMPHORA_PLUGGED', ...report },
+              { type: 'AMPHORA_CONFIGURED', ...report },
+              { type: 'AMPHORA_FAILED', ...report, step: 'configSync', error: transient },
+            ]
+          : []),
+        ...(phase === 'configured' ? [{ type: 'AMPHORA_SYNCED', ...report, revision: desiredRevision }] : []),
+        ...(standing === 'leaving' ? [{ type: 'AMPHORA_EXCLUDED', amphoraId }] : []),
+        ...(standing === 'excluded' ? [{ type: 'AMPHORA_ANSWERS', amphoraId }] : []),
+        ...(replacements[0]?.oldId === amphoraId ? [{ type: 'AMPHORA_RELEASED', amphoraId }] : []),
+      ];
+    });
+    const commands = amphorae.some(({ id }) => id === 'c')
+      ? []
+      : [
+          { type: 'CHANGED', revision: desiredRevision + 1, memberPorts: true, subject: 'child' },
+          { type: 'FAILOVER', replacements: [{ oldId: 'a', newId: 'c', role: 'MASTER' }] },
+          { type: 'DELETE' },
+        ];
+    return [...reports, ...commands].filter((event) => snapshot.can(event as never)) as never;
+  },
+};
+
 // Of a pair, one amphora is walked: two would multiply the states, and their counting is the same for any number.
-const loadBalancer = union(
-  ['SINGLE', 'ACTIVE_STANDBY'].map((topology) =>
+const loadBalancer = union([
+  ...['SINGLE', 'ACTIVE_STANDBY'].map((topology) =>
     explore(loadBalancerMachine, {
       ...loadBalancerWalk,
       input: { loadBalancerId: 'lb', topology, amphoraIds: ['a'] },
     }),
   ),
-);
+  explore(loadBalancerMachine, pairWalk),
+]);
 
 const charts = [
   { machine: amphoraMachine, walked: amphora, settled: settledAmphora },
@@ -139,7 +175,7 @@ for (const { machine, walked, settled } of charts) {
 }
 
 /** Left in the same step in which they are entered. */
-const transientStates = ['updating.deciding', 'updating.rejecting', 'failingOver.choosing'];
+const transientStates = ['settled', 'updating.deciding', 'updating.rejecting', 'failingOver.choosing'];
 
 function union(walks: Exploration[]): Exploration {
   return {

@@ -37,6 +37,22 @@ test('both ends of a pair have different priorities', () => {
   assert.equal([priority(master), priority(backup)], ['priority 100', 'priority 90']);
 });
 
+test('of a pair, the one in step outbids the one that is excluded, whichever it is, and speaks to it', () => {
+  for (const [inStep, other] of [
+    [master, backup],
+    [backup, master],
+  ] as const) {
+    const excluded = { ...other, status: 'ERROR' as const };
+    const graph = { ...pair, amphorae: [inStep, excluded] };
+    const config = renderKeepalived(graph, inStep) ?? '';
+    const bid = (text: string) => Number(/priority (\d+)\n/.exec(text)?.[1]);
+    assert.ok(bid(config) > bid(renderKeepalived(graph, excluded) ?? ''));
+    assert.ok(bid(config) < 255);
+    assert.match(config, `unicast_peer {\n        ${other.vrrpIp}\n`);
+    check(config);
+  }
+});
+
 test('a single amphora has no VRRP', () => {
   assert.is(renderKeepalived(loadBalancer(), amphora()), undefined);
 });

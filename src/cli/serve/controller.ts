@@ -162,6 +162,8 @@ function deadlines(config: Config, pace: Pace) {
     // A step's effect gives up first, because it can say why.
     boot: config.boot_deadline_seconds * 1500,
     step: config.agent_deadline_seconds * 1500 + pace.plugMs,
+    portGrace: config.pair_grace_seconds * 1000 + pace.plugMs,
+    syncGrace: config.pair_grace_seconds * 1000,
   };
 }
 
