@@ -5,8 +5,8 @@ import { type Servers, startServers, storeLoadBalancers, untilNoneIsLeft } from 
 import { round } from './statistics.ts';
 
 /**
- * Commits of the runtime per second, while load balancers go from their first event to ACTIVE with effects that are done
- * at once: against the most that clients get out of the same PostgreSQL when they do nothing but consume a message,
+ * Steps of actors that the runtime commits per second, several at once where one leads to the next, while load balancers go
+ * from their first event to ACTIVE with effects that are done at once: against the most that clients get out of the same PostgreSQL when they do nothing but consume a message,
  * write an actor of the same size, and record the event. `node bench/commits.ts [load balancers]` prints JSON.
  */
 const count = Number(process.argv[2] ?? 500);
@@ -39,7 +39,7 @@ try {
   await servers.stop();
 }
 
-/** Commits per second while so many load balancers are created. */
+/** Steps per second while so many load balancers are created. */
 async function create({ pool, publish }: Servers, loadBalancers: number): Promise<number> {
   const envelopes = await storeLoadBalancers(pool, loadBalancers);
   const before = await committed(pool);
