@@ -1,4 +1,4 @@
-// timeout: 900
+// timeout: 1500
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Operator } from './cloud.ts';
