@@ -30,7 +30,7 @@ export async function answerActor(context: Context, api: Api, charts: Charts): P
 <div id="actor" data-now="${now}" data-version="${version}" data-events="${path}/events"></div>
 ${liveBanners(api)}
 <p class="banner" id="gone" role="status" hidden><b>This actor is no longer there</b>: it has ended, and its row was removed. What you see is what was last known of it.</p>
-${part('notices')}
+<div data-part="notices" aria-live="polite">${parts.notices}</div>
 <div class="split">
 <div>
 <section class="panel" aria-label="Statechart">${replayControls(path)}${await chartFrame(charts, kind, { state: current?.to ?? actor.state, last: current?.transitions ?? [] })}</section>

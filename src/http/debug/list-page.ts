@@ -14,6 +14,7 @@ import type { Api } from '../api.ts';
 import { actorPath } from './actor-path.ts';
 import {
   addressOf,
+  allStates,
   failureStates,
   filterOf,
   type ListQuery,
@@ -50,7 +51,7 @@ export async function answerList(context: Context, api: Api, charts: Charts): Pr
 <div id="list" data-now="${now}" data-events="${feedOf(query, now)}"${query.after && html` data-older`}></div>
 ${liveBanners(api)}
 ${countChips(charts, counts, query)}
-${filters(query, [...owners.keys()])}
+${filters(query, [...owners.keys()], allStates(charts))}
 <section class="panel" aria-label="Actors">
 <div class="scroll" role="region" tabindex="0" aria-label="Table of actors">
 <table class="actors">
@@ -136,13 +137,13 @@ function chip(
   }>${words} <b>${count}</b></a> `;
 }
 
-function filters(query: ListQuery, nodes: string[]): Fragment {
+function filters(query: ListQuery, nodes: string[], states: string[]): Fragment {
   const option = (value: string | number, words: string, chosen: unknown) =>
     html`<option value="${value}"${String(value) === String(chosen ?? '') && html` selected`}>${words}</option>`;
   const known = query.node === undefined || nodes.includes(query.node) ? nodes : [...nodes, query.node];
   return html`<form class="filters panel" method="get" action="/debug/" aria-label="Filters">
 <label>Kind <select name="kind">${option('', 'any', query.kind)}${option('load-balancer', 'load-balancer', query.kind)}${option('amphora', 'amphora', query.kind)}</select></label>
-<label>State <input name="state" value="${query.state ?? ''}" size="22" maxlength="255" spellcheck="false"></label>
+<label>State <input name="state" list="states" value="${query.state ?? ''}" size="22" maxlength="255" spellcheck="false"></label><datalist id="states">${states.map((state) => html`<option>${state}</option>`)}</datalist>
 <label>Node <select name="node">${option('', 'any', query.node)}${known.map((node) => option(node, node, query.node))}</select></label>
 <label>Partition <input name="partition" type="number" min="0" max="63" value="${query.partition ?? ''}"></label>
 <label>In its state for <select name="age">${option('', 'any time', query.age)}${ages.map(([seconds, words]) => option(seconds, `at least ${words}`, query.age))}${

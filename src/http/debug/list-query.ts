@@ -90,7 +90,7 @@ export function matches(actor: ListedActor, filter: ActorFilter): boolean {
 
 /** States in which an actor waits for somebody to decide, because something went wrong. */
 export function failureStates(charts: Charts): string[] {
-  return [...new Set(charts.kinds().flatMap((kind) => leaves(charts, kind)))].filter(isFailure);
+  return allStates(charts).filter(isFailure);
 }
 
 export function isFailure(state: string): boolean {
@@ -102,6 +102,11 @@ export function leaves(charts: Charts, kind: ListedActor['kind']): string[] {
   return statesOf(charts.chart(kind).root)
     .filter(({ states }) => states.length === 0)
     .map(({ path }) => path);
+}
+
+/** The states that any actor can be in. */
+export function allStates(charts: Charts): string[] {
+  return [...new Set(charts.kinds().flatMap((kind) => leaves(charts, kind)))];
 }
 
 /** How a state is to be looked at: fine, broken, or on its way. */
