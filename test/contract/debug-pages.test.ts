@@ -11,6 +11,7 @@ import type { Effects } from '../../src/machines/effects.ts';
 import { PlacementError } from '../../src/model/errors.ts';
 import { listActors, listedActors, partitionOwners } from '../../src/store/actor-list.ts';
 import { type DebugPages, type Page, startDebugPages } from '../support/debug-pages.ts';
+import { openEvents } from '../support/event-source.ts';
 import { startFakeKeystone } from '../support/fake-keystone.ts';
 import { accountSettings, type Person } from '../support/keystone.ts';
 
@@ -252,9 +253,16 @@ test('an event is sent when it was confirmed, and never for a page of somebody e
 
 test('under keystone only administrators come in, by a token that a browser keeps for them', async () => {
   const keystone = await startFakeKeystone();
-  const config = { ...loadConfig({}, {}), auth: 'keystone' as const, ...accountSettings(keystone.url) };
+  const soon = { token_cache_seconds: 1 };
+  const config = {
+    ...loadConfig({}, {}),
+    auth: 'keystone' as const,
+    ...soon,
+    ...accountSettings(keystone.url),
+  };
   const { access, close } = await openAccess(config, pino({ level: 'silent' }));
   Object.assign(pages.dependencies, { access });
+  Object.assign(pages.dependencies.config, soon);
   try {
     const away = await pages.get('/debug/');
     assert.equal([away.status, away.headers.get('location')], [303, '/debug/login']);
@@ -294,6 +302,12 @@ test('under keystone only administrators come in, by a token that a browser keep
       (await auditOf(ids.active)).map(({ operator, action }) => [operator, action]),
       [['operator', 'resume']],
     );
+    // A stream ends as soon as a request would be refused.
+    const stream = await openEvents(`${pages.url}${pathOf(ids.active)}/events`, { cookie });
+    await stream.until('parts');
+    await keystone.revoke(cookie.slice('amphorae_token='.length));
+    while ((await stream.next()) !== undefined);
+    assert.is((await pages.get('/debug/', { cookie })).status, 303);
     const left = await pages.post('/debug/logout', {}, { cookie });
     assert.match(left.headers.get('set-cookie') ?? '', /^amphorae_token=; Max-Age=0; Path=\/debug/);
   } finally {
