@@ -24,6 +24,9 @@ export const RETRY = 'retry: 500\n\n';
 
 export const busBlock = ({ up }: Live) => eventBlock('bus', { up });
 
+/** A node that starts takes many partitions over; that is one reason to read again. */
+const GATHER_MS = 50;
+
 /** How long the broker may take to say that it is there. */
 const BROKER_MS = 3_000;
 /** How often it is asked while anybody watches: a broker that hangs closes no connection. */
@@ -42,6 +45,7 @@ export class Live {
   #subscription: Subscription | undefined;
   #check: NodeJS.Timeout | undefined;
   #up = true;
+  #gathering = false;
 
   constructor(nats: NatsConnection, log: Logger) {
     this.#nats = nats;
@@ -84,10 +88,17 @@ export class Live {
 
   #hear(trace: Trace | undefined): void {
     if (trace === undefined) return;
-    for (const watcher of this.#watchers) {
-      if (trace.type === 'gap') watcher.missed();
-      else watcher.traced(trace);
-    }
+    if (trace.type === 'gap') this.#missed();
+    else for (const watcher of this.#watchers) watcher.traced(trace);
+  }
+
+  #missed(): void {
+    if (this.#gathering) return;
+    this.#gathering = true;
+    setTimeout(() => {
+      this.#gathering = false;
+      for (const watcher of this.#watchers) watcher.missed();
+    }, GATHER_MS).unref();
   }
 
   /** Its answer comes after everything that we told it, and after what it had to tell us. */
@@ -106,10 +117,8 @@ export class Live {
     if (this.#up === up) return;
     this.#up = up;
     this.#log.debug({ up }, 'pages are told about the broker');
-    for (const watcher of this.#watchers) {
-      watcher.bus();
-      if (up) watcher.missed();
-    }
+    for (const watcher of this.#watchers) watcher.bus();
+    if (up) this.#missed();
   }
 
   async #followConnection(): Promise<void> {

@@ -35,19 +35,32 @@ function count(numbers) {
   }
 }
 
-/** Read the whole page again, because something of it may be missing; what came meanwhile stays. */
+/** The page is being read again, and whether something was missed since that began. */
+let reading = false;
+let missed = false;
+
+/** Read the whole page again, because something of it may be missing. */
 async function refresh() {
-  const answer = await fetch(location.href, { headers: { accept: 'text/html' } }).catch(() => undefined);
-  if (!answer?.ok) {
-    setTimeout(refresh, 2_000);
-    return;
+  missed = true;
+  if (reading) return;
+  reading = true;
+  while (missed) {
+    missed = false;
+    await readAgain().catch(async () => {
+      missed = true;
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+    });
   }
+  reading = false;
+}
+
+/** What came while the page was on its way stays. */
+async function readAgain() {
+  const answer = await fetch(location.href, { headers: { accept: 'text/html' } });
+  if (!answer.ok) throw new Error(`the list could not be read: ${answer.status}`);
   const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
   const fresh = page.getElementById('rows');
-  if (fresh === null) {
-    location.reload();
-    return;
-  }
+  if (fresh === null) return location.reload();
   for (const row of fresh.children) {
     const shown = document.getElementById(row.id);
     if (shown && Number(shown.dataset.version) > Number(row.dataset.version))
