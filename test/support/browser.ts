@@ -44,7 +44,7 @@ export interface TestBrowser {
   readonly errors: string[];
   /** Hosts that were asked for anything. */
   readonly hosts: Set<string>;
-  /** Let the connection be lost meanwhile: the console may say so. */
+  /** Let the connection, or what a page is about, be lost meanwhile: the console may say so. */
   allowingLoss<T>(work: () => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
@@ -58,7 +58,7 @@ export async function openBrowser(server: string): Promise<TestBrowser> {
   const hosts = new Set<string>();
   let mayLose = false;
   const note = (text: string) => {
-    if (!(mayLose && /net::ERR_|status of 50\d/.test(text))) errors.push(text);
+    if (!(mayLose && /net::ERR_|status of (404|50\d)/.test(text))) errors.push(text);
   };
   context.on('request', (request) => hosts.add(new URL(request.url()).host));
   context.on('weberror', (error) => note(String(error.error())));

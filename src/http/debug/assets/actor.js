@@ -6,6 +6,16 @@ const actor = document.getElementById('actor');
 /** Events were heard that the log does not have yet. */
 let news = false;
 
+/** The log is read apart from the stream, and may fail where the stream does not. */
+async function readNews() {
+  if (!news) return;
+  news = false;
+  await refresh().catch(() => {
+    news = true;
+    setTimeout(readNews, 2_000);
+  });
+}
+
 setClock(actor.dataset.now);
 
 follow((last) => `${actor.dataset.events}?version=${last || actor.dataset.version}`, {
@@ -19,9 +29,7 @@ follow((last) => `${actor.dataset.events}?version=${last || actor.dataset.versio
     for (const [name, html] of Object.entries(parts)) {
       replace(document.querySelector(`[data-part="${name}"]`), html);
     }
-    // The log can be read again with the next event.
-    if (news) refresh().catch(() => {});
-    news = false;
+    readNews();
   },
   gone() {
     document.getElementById('gone').hidden = false;
