@@ -17,6 +17,8 @@ let newest = { version: 0 };
 
 /** Show what the actor has just become, unless somebody looks at what it was. */
 export function arrive({ version, state, last }) {
+  // The log was read a little after the page, and may know it already.
+  if (Number(version) <= Number(log.firstElementChild?.dataset.version ?? 0)) return;
   newest = { version: Number(version), state, last };
   if (follows) draw(newest);
 }
