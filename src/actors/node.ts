@@ -87,7 +87,7 @@ export class Node implements ActorHost {
     await this.#leases.start();
     await this.sweep();
     this.#scheduleSweep();
-    this.#parts.log.info({ node: this.node, partitions: this.#leases.partitions().length }, 'node started');
+    this.#parts.log.info({ partitions: this.#leases.partitions().length }, 'node started');
   }
 
   /** Hand everything over: effects are stopped, leases given back, nothing is lost. */
