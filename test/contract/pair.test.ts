@@ -56,9 +56,13 @@ for (const [how, where] of [
 ] as const) {
   test(`an amphora that ${how} shows ERROR, and changes are in force without it until it is back`, async () => {
     const [id, stays, goes] = await createPair();
+    const before = pushed(stays);
+    assert.is(before.peers.length, 1);
     where.add(goes);
     await change(id);
     assert.equal(await statuses(id), { [stays]: 'ALLOCATED', [goes]: 'ERROR' });
+    assert.equal(pushed(stays).peers, []);
+    assert.is.not(pushed(stays).keepalived, before.keepalived);
     const reason = await runtime.db
       .selectFrom('amphorae')
       .select('error_code')
@@ -72,8 +76,12 @@ for (const [how, where] of [
     where.clear();
     await waitFor('it to be back', 20, async () => {
       const is = await statuses(id);
-      return (is[goes] === 'ALLOCATED' && is[stays] === 'ALLOCATED') || undefined;
+      const allocated = is[goes] === 'ALLOCATED' && is[stays] === 'ALLOCATED';
+      return (allocated && pushed(stays).peers.length === 1) || undefined;
     });
+    assert.is(pushed(stays).keepalived, before.keepalived);
+    assert.is(pushed(goes).peers.length, 1);
+    assert.equal(pushed(goes).rules, pushed(stays).rules);
     const { revision } = (await loadGraph(runtime.db, id)) ?? {};
     assert.equal(await appliedRevisions(id), [revision, revision]);
     assert.is(await runtime.waitFor(id, ['ACTIVE']), 'ACTIVE');
@@ -106,6 +114,16 @@ test('a load balancer of which one amphora is away can be deleted', async () => 
   await runtime.waitFor(id, ['DELETED']);
   assert.equal(await statuses(id), {});
 });
+
+/** What the amphora was told last. */
+function pushed(amphoraId: string) {
+  const { securityGroup, keepalived } = runtime.provider.amphora(amphoraId) ?? {};
+  return {
+    peers: securityGroup?.vrrp_peers ?? [],
+    rules: securityGroup?.rules,
+    keepalived: keepalived?.hash,
+  };
+}
 
 async function createPair(): Promise<[loadBalancer: string, one: string, other: string]> {
   const id = await runtime.createLoadBalancer({ topology: 'ACTIVE_STANDBY' });

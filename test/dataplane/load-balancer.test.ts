@@ -9,7 +9,7 @@ import type { LoadBalancer } from '../support/system.ts';
 
 let stand: Stand;
 let balancer: LoadBalancer;
-let amphora: { id: string; vrrp_ip: string };
+let amphora: Awaited<ReturnType<typeof amphoraeOf>>[number];
 let vip6: string;
 
 test.before(async () => {

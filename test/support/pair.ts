@@ -70,6 +70,11 @@ export function signal(amphora: string, name: 'KILL' | 'TERM' | 'STOP' | 'CONT',
   inAmphora(amphora, ['pkill', `-${name}`, '--exact', program]);
 }
 
+/** Have the agent stand still, or go on; what it has started is not touched. */
+export function signalAgent(amphora: string, name: 'STOP' | 'CONT'): void {
+  inAmphora(amphora, ['pkill', `-${name}`, '--full', 'main.ts --config']);
+}
+
 export function runs(amphora: string, program: string): boolean {
   return tryIn(amphora, ['pgrep', '--exact', program]) !== '';
 }

@@ -153,9 +153,9 @@ export function inAmphora(amphoraId: string, command: string[]): string {
 export async function amphoraeOf(
   stand: Stand,
   loadBalancerId: string,
-): Promise<{ id: string; vrrp_ip: string }[]> {
+): Promise<{ id: string; status: string; vrrp_ip: string }[]> {
   const { amphorae } = await stand.system.api<{
-    amphorae: { id: string; vrrp_ip: string; loadbalancer_id: string }[];
+    amphorae: { id: string; status: string; vrrp_ip: string; loadbalancer_id: string }[];
   }>('GET', `/v2.0/octavia/amphorae?loadbalancer_id=${loadBalancerId}`);
   return amphorae;
 }
