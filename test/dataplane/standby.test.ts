@@ -3,13 +3,15 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { waitFor } from '../../src/cli/up/wait.ts';
-import { Pair, signalAgent } from '../support/pair.ts';
+import { Pair, signal, signalAgent } from '../support/pair.ts';
 import { amphoraeOf, ask, inAmphora, type Stand, startStand } from '../support/stand.ts';
 
 // An agent of a pair that stands still, with haproxy, keepalived and firewall going on as they were: changes go on with the
 // other amphora, and so do the VIPs, until it is back and in step.
 
 const IN_TIME_MS = 15_000;
+
+type Amphora = Awaited<ReturnType<typeof amphoraeOf>>[number];
 
 let stand: Stand;
 let pair: Pair;
@@ -53,7 +55,7 @@ test('the agent of the one with the VIPs stands still: a change is in force with
   assert.is(await answer(80, '192.0.2.99'), undefined);
 });
 
-test('when it goes on, it is ALLOCATED again', async () => {
+test('when it goes on, it is brought into step before it counts, and the VIPs stay where they are', async () => {
   const holder = await pair.holder();
   const stopped = await peerOf(holder);
   assert.not.match(firewallOf(stopped), '192.0.2.210');
@@ -62,6 +64,19 @@ test('when it goes on, it is ALLOCATED again', async () => {
     const is = await statuses();
     return (is[stopped] === 'ALLOCATED' && is[holder] === 'ALLOCATED') || undefined;
   });
+  await waitFor('the same to be in force in both', 10, async () => {
+    const [one, other] = (await amphoraeOf(stand, pair.id)) as [Amphora, Amphora];
+    const same = haproxyOf(one) === haproxyOf(other);
+    const peers = firewallOf(one.id).includes(other.vrrp_ip) && firewallOf(other.id).includes(one.vrrp_ip);
+    return (same && peers) || undefined;
+  });
+  assert.match(firewallOf(stopped), '192.0.2.210');
+  assert.is(await pair.holder(), holder);
+
+  // Where the VIPs move to now, all of it is in force.
+  await pair.gapsWhen((from) => signal(from, 'TERM', 'keepalived'));
+  assert.match((await waitFor('an answer', 5, () => answer(81))) ?? '', /^member-/);
+  assert.is(await answer(80, '192.0.2.99'), undefined);
 });
 
 test('a load balancer with an amphora whose agent stands still can be deleted', async () => {
@@ -103,6 +118,10 @@ function answer(port: number, from?: string): Promise<string | undefined> {
 
 function firewallOf(amphora: string): string {
   return inAmphora(amphora, ['nft', '--stateless', 'list', 'ruleset']);
+}
+
+function haproxyOf({ id }: Amphora): string {
+  return inAmphora(id, ['cat', `/var/lib/octavia/${pair.id}/haproxy.cfg.running`]);
 }
 
 test.run();
