@@ -37,6 +37,8 @@ export function openDatabase(
     max: options.maxConnections,
     application_name: options.applicationName,
     connectionTimeoutMillis: 10_000,
+    // A server takes longer to boot than pg keeps an idle connection, and a new one plans every statement again.
+    idleTimeoutMillis: 300_000,
     // Our statements go by keys: one plan for all values is as good as one for each, and planned once. It may be planned
     // while tables are nearly empty, when reading all of one looks cheap, and is used when they are not.
     // And a process that hangs in the middle of a transaction must not hold its locks for ever.

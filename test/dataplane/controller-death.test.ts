@@ -37,7 +37,6 @@ const creation: Target[] = [
   ['amphora', 'placing'],
   ['amphora', 'booting'],
   ['amphora', 'portPlug'],
-  ['amphora', 'plugged'],
   ['amphora', 'configSync'],
   ['amphora', 'firewallSync'],
 ];
@@ -52,6 +51,19 @@ for (const [kind, state] of creation) {
     assert.equal(await stand.remains(), []);
   });
 }
+
+// A single amphora is told to go on in the commit that plugged it; the first of a pair waits for the other.
+test('creation of a pair, killed in amphora plugged: ACTIVE, and it carries traffic', async () => {
+  const flavor_id = await flavor('pair', { loadbalancer_topology: 'ACTIVE_STANDBY' });
+  const id = await dieIn(['amphora', 'plugged'], () =>
+    stand.post({ flavor_id, listeners: [webListener(stand)] }),
+  );
+  const balancer = await stand.settled(id);
+  assert.is(balancer.provisioning_status, 'ACTIVE');
+  await waitFor('the VIP to answer', 30, () => ask(stand.client, `http://${balancer.vip_address}/`));
+  await stand.remove(id);
+  assert.equal(await stand.remains(), []);
+});
 
 const change: Target[] = [
   ['load-balancer', 'ACTIVE'],
@@ -124,7 +136,7 @@ const reversion: Target[] = [
 
 for (const [kind, state] of reversion) {
   test(`no valid host, killed in ${kind} ${state}: ERROR, and nothing is left`, async () => {
-    const flavor_id = await hugeFlavor(`${kind}-${state}`);
+    const flavor_id = await flavor(`${kind}-${state}`, { compute_flavor: 'huge' });
     const id = await dieIn([kind, state], () => stand.post({ flavor_id }));
     assert.is((await stand.settled(id)).provisioning_status, 'ERROR');
     assert.equal(await stand.remains(), []);
@@ -156,16 +168,16 @@ async function goneFromTheList(id: string): Promise<void> {
   });
 }
 
-async function hugeFlavor(name: string): Promise<string> {
+async function flavor(name: string, data: object): Promise<string> {
   const { flavorprofile } = await stand.system.api<{ flavorprofile: { id: string } }>(
     'POST',
     '/v2.0/lbaas/flavorprofiles',
-    { flavorprofile: { name, provider_name: 'amphora', flavor_data: '{"compute_flavor": "huge"}' } },
+    { flavorprofile: { name, provider_name: 'amphora', flavor_data: JSON.stringify(data) } },
   );
-  const { flavor } = await stand.system.api<{ flavor: { id: string } }>('POST', '/v2.0/lbaas/flavors', {
+  const created = await stand.system.api<{ flavor: { id: string } }>('POST', '/v2.0/lbaas/flavors', {
     flavor: { name, flavor_profile_id: flavorprofile.id },
   });
-  return flavor.id;
+  return created.flavor.id;
 }
 
 test.run();
