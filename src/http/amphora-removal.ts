@@ -4,6 +4,7 @@ import { lockLoadBalancer, updateLoadBalancer } from '../store/load-balancers.ts
 import type { Api } from './api.ts';
 import { addressOf } from './change.ts';
 import { conflict, immutable, notFound } from './fault.ts';
+import { aboutLoadBalancer } from './request-log.ts';
 
 /**
  * Have what is left of a failed amphora removed (contract A18). Its load balancer is told where it is at work, because it
@@ -12,6 +13,7 @@ import { conflict, immutable, notFound } from './fault.ts';
  */
 export async function removeAmphora(api: Api, id: string): Promise<void> {
   const { load_balancer_id: loadBalancerId } = await find(api.db, id);
+  aboutLoadBalancer(loadBalancerId);
   const envelope = await api.db.transaction().execute(async (transaction) => {
     const loadBalancer = await lockLoadBalancer(transaction, loadBalancerId);
     if (loadBalancer === undefined) throw notFound('Amphora', id);

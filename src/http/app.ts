@@ -1,5 +1,6 @@
 import { type Context, type Env, Hono, type MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
+import { contextStorage } from 'hono/context-storage';
 import { HTTPException } from 'hono/http-exception';
 import { timeout } from 'hono/timeout';
 import { sql } from 'kysely';
@@ -48,7 +49,7 @@ const METHODS = ['DELETE', 'GET', 'POST', 'PUT'];
  */
 export function createApi(api: Api): Hono {
   const app = new Hono({ getPath: canonicalPath });
-  app.use(requestLog(api.log), servedAt(api.config.api_base_uri));
+  app.use(contextStorage(), requestLog(api.log), servedAt(api.config.api_base_uri));
   app.onError((error, context) => answerFault(context, error));
   app.notFound((context) => answerFault(context, missingRoute(app, context)));
 

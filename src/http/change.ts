@@ -8,6 +8,7 @@ import type { Database, LoadBalancerTable } from '../store/schema.ts';
 import type { Api } from './api.ts';
 import { conflict, type Fault, immutable, notFound, type ResourceName } from './fault.ts';
 import { checkQuota, type Growth } from './quota.ts';
+import { aboutLoadBalancer } from './request-log.ts';
 
 /** A write in progress: the load balancer is locked, and takes changes. */
 export interface Change {
@@ -63,6 +64,7 @@ export async function changeLoadBalancer<T>(
   work: (change: Change) => Promise<Outcome<T>>,
   { growth, refuse = () => immutable('Load Balancer', loadBalancerId) }: ChangeOptions = {},
 ): Promise<T> {
+  aboutLoadBalancer(loadBalancerId);
   const { answer, envelope } = await api.db.transaction().execute(async (transaction) => {
     const loadBalancer = await lockLoadBalancer(transaction, loadBalancerId);
     if (loadBalancer === undefined) throw notFound('Load Balancer', loadBalancerId);
@@ -102,6 +104,7 @@ export async function deleteLoadBalancer(
   id: string,
   check: (transaction: Queryable) => Promise<void>,
 ): Promise<void> {
+  aboutLoadBalancer(id);
   const envelope = await api.db.transaction().execute(async (transaction): Promise<Envelope> => {
     const loadBalancer = await lockLoadBalancer(transaction, id);
     if (loadBalancer === undefined) throw notFound('Load Balancer', id);

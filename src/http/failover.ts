@@ -6,6 +6,7 @@ import { lockLoadBalancer, updateLoadBalancer } from '../store/load-balancers.ts
 import type { Api } from './api.ts';
 import { addressOf, invalidState } from './change.ts';
 import { immutable, notFound } from './fault.ts';
+import { aboutLoadBalancer } from './request-log.ts';
 
 /**
  * Replace every amphora of a load balancer, and make those that are missing.
@@ -45,6 +46,7 @@ interface Plan {
 }
 
 async function failOver(api: Api, loadBalancerId: string, plan: Plan): Promise<void> {
+  aboutLoadBalancer(loadBalancerId);
   const envelope = await api.db.transaction().execute(async (transaction) => {
     const loadBalancer = await lockLoadBalancer(transaction, loadBalancerId);
     if (loadBalancer === undefined) throw notFound('Load Balancer', loadBalancerId);

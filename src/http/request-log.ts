@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
+import { tryGetContext } from 'hono/context-storage';
 import { matchedRoutes } from 'hono/route';
 import type { Logger } from 'pino';
 
@@ -7,6 +8,8 @@ declare module 'hono' {
   interface ContextVariableMap {
     /** Says of each line which request it is about. */
     log: Logger;
+    /** The load balancer that the request is to change. */
+    loadBalancerId?: string;
   }
 }
 
@@ -37,11 +40,17 @@ export function requestLog(log: Logger): MiddlewareHandler {
         path,
         status: context.res.status,
         ms: Math.round(performance.now() - started),
+        loadbalancer_id: context.get('loadBalancerId'),
         ...(caller !== undefined && { project_id: caller.projectId, user: caller.name }),
       },
       'request',
     );
   };
+}
+
+/** Have the line about the request at hand name the load balancer that it changes. */
+export function aboutLoadBalancer(id: string): void {
+  tryGetContext()?.set('loadBalancerId', id);
 }
 
 /** The path as it was described, with parameters; undefined where nothing is served. */

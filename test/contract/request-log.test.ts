@@ -37,6 +37,21 @@ test('a change is one line at info, with its route, path, status, time, project 
   assert.is(headers.get('x-openstack-request-id'), request_id);
 });
 
+test('a change names its load balancer, where the path names something below it, too', async () => {
+  const { id } = await api.createLoadBalancer();
+  await api.send('POST', '/v2/lbaas/pools', {
+    pool: { loadbalancer_id: id, protocol: 'HTTP', lb_algorithm: 'ROUND_ROBIN' },
+  });
+  const requests = lines().filter(({ msg }) => msg === 'request');
+  assert.equal(
+    requests.map(({ route, loadbalancer_id }) => [route, loadbalancer_id]),
+    [
+      ['/v2/lbaas/loadbalancers', id],
+      ['/v2/lbaas/pools', id],
+    ],
+  );
+});
+
 test('what is read is a line at debug, without its query', async () => {
   await api.send('GET', '/v2/lbaas/pools?name=a-token-in-a-query');
   const [{ level, route }] = lines();

@@ -35,6 +35,7 @@ import { findMemberNetworks, VnicTypes } from '../member-placement.ts';
 import { presentCommon } from '../present.ts';
 import { checkReferences, referencesOfFlavor, referencesOfZone } from '../profile-references.ts';
 import { checkQuota } from '../quota.ts';
+import { aboutLoadBalancer } from '../request-log.ts';
 import { answerList, answerOne, answerShow, findRow, type OctaviaResource, pathId } from '../resource.ts';
 import { LoadBalancerPost, LoadBalancerPut, type NewLoadBalancer } from '../schemas/load-balancer.ts';
 import { checkSecrets, referencesOfListener, referencesOfPool } from '../secrets.ts';
@@ -123,6 +124,7 @@ async function createLoadBalancer(context: Context, api: Api, body: NewLoadBalan
   const { config } = api;
   const network = networkSeenBy(context, api);
   const id = newId(context);
+  aboutLoadBalancer(id);
   const projectId = body.project_id ?? body.tenant_id ?? context.get('caller').projectId;
   const pools = collectPools(body);
   const plan = await planVip(network, api, body);
