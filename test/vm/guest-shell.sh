@@ -3,6 +3,8 @@
 stty raw -echo
 printf '\004'
 while read -r command; do
-  sh -c "$command" 2>&1 </dev/null
+  # By way of a file: to a terminal some programs write in colours, and a pipe stays open while a daemon has it.
+  sh -c "$command" >/run/guest-shell.out 2>&1 </dev/null
+  cat /run/guest-shell.out
   printf '\004'
 done
