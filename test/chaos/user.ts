@@ -41,6 +41,8 @@ interface Change {
   path: string;
   body?: object;
   after: Wishes | 'gone';
+  /** The call is about this amphora, which a failover that goes on may replace before the call arrives. */
+  amphoraId?: string;
 }
 
 const PORTS = [80, 81, 82, 443, 8080];
@@ -109,7 +111,10 @@ export class User {
     const answer = await this.#call(change.method, change.path, change.body);
     if (answer && answer.status < 300) this.#accept(slot, change.after);
     else if (answer === undefined || answer.status >= 500) slot.doubt = { after: change.after };
-    else if (answer.status !== 409) {
+    else if (
+      answer.status !== 409 &&
+      !(answer.status === 404 && (await this.#isReplaced(change.amphoraId)))
+    ) {
       this.#complain(`${change.method} ${change.path} was refused: ${JSON.stringify(answer)}`);
     }
   }
@@ -260,7 +265,14 @@ export class User {
   async #failoverOfOne(id: string, wishes: Wishes): Promise<Change | undefined> {
     const amphorae = await this.#api.list<{ id: string }>(`${AMPHORAE}?loadbalancer_id=${id}`, 'amphorae');
     if (!amphorae?.length) return undefined;
-    return { method: 'PUT', path: `${AMPHORAE}/${this.#random.pick(amphorae).id}/failover`, after: wishes };
+    const amphoraId = this.#random.pick(amphorae).id;
+    return { method: 'PUT', path: `${AMPHORAE}/${amphoraId}/failover`, after: wishes, amphoraId };
+  }
+
+  async #isReplaced(amphoraId: string | undefined): Promise<boolean> {
+    if (amphoraId === undefined) return false;
+    const answer = await this.#api.call('GET', `${AMPHORAE}/${amphoraId}`);
+    return answer?.status !== 200;
   }
 
   #removal(id: string): Change {
