@@ -3,14 +3,10 @@ import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Hono } from 'hono';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { serveApi } from '../../src/http/server.ts';
-import { lookupRoutes } from '../../src/http/v2/lookups.ts';
-import { createNoopProvider } from '../../src/providers/noop/provider.ts';
-import { accountSettings, clientEnvironment, type Person, startKeystone } from '../support/keystone.ts';
-import { startSystem } from '../support/system.ts';
+import { clientEnvironment, type Person } from '../support/keystone.ts';
+import { startKeystoneSystem } from '../support/keystone-system.ts';
 import { startOpenStack } from './openstack.ts';
 
 const stops: (() => Promise<unknown>)[] = [];
@@ -18,21 +14,8 @@ test.after(async () => {
   for (const stop of stops.reverse()) await stop();
 });
 
-const keystone = await startKeystone();
-stops.push(() => keystone.stop());
-const system = await startSystem({
-  provider: 'noop',
-  settings: { auth: 'keystone', ...accountSettings(keystone.url) },
-});
-stops.push(() => system.stop());
-// Stands in for Neutron, which the clients ask for the ids of subnets.
-const neutron = await serveApi(
-  new Hono().route('/v2.0', lookupRoutes({ network: createNoopProvider().network })),
-  '127.0.0.1:0',
-);
-stops.push(() => neutron.close());
-await keystone.register('network', neutron.url);
-await keystone.register('load-balancer', system.url);
+const { keystone, system, stop } = await startKeystoneSystem();
+stops.push(stop);
 
 const member = startOpenStack(clientEnvironment(keystone.url, 'alpha-member'));
 const stranger = startOpenStack(clientEnvironment(keystone.url, 'beta-member'));

@@ -4,12 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Hono } from 'hono';
-import { serveApi } from '../../src/http/server.ts';
-import { lookupRoutes } from '../../src/http/v2/lookups.ts';
-import { createNoopProvider } from '../../src/providers/noop/provider.ts';
-import { accountSettings, PASSWORD, startKeystone } from '../support/keystone.ts';
-import { startSystem } from '../support/system.ts';
+import { PASSWORD } from '../support/keystone.ts';
+import { startKeystoneSystem } from '../support/keystone-system.ts';
 
 // Octavia's own tests of its API, from the tempest plugin, against this one with a real Keystone and the noop provider:
 //
@@ -33,18 +29,8 @@ const stops: (() => unknown)[] = [() => rmSync(directory, { recursive: true, for
 try {
   const [python, where] = ['/usr/bin/python3', 'import octavia_tempest_plugin as p; print(p.__file__)'];
   const plugin = dirname(execFileSync(python, ['-c', where], { encoding: 'utf8' }));
-  const keystone = await startKeystone();
-  stops.push(() => keystone.stop());
-  const settings = { auth: 'keystone', policy_rules: rules, ...accountSettings(keystone.url) } as const;
-  const system = await startSystem({ provider: 'noop', settings });
-  stops.push(() => system.stop());
-  const neutron = await serveApi(
-    new Hono().route('/v2.0', lookupRoutes({ network: createNoopProvider().network })),
-    '127.0.0.1:0',
-  );
-  stops.push(() => neutron.close());
-  await keystone.register('network', neutron.url);
-  await keystone.register('load-balancer', system.url);
+  const { keystone, stop } = await startKeystoneSystem({ policy_rules: rules });
+  stops.push(stop);
 
   writeFileSync(join(directory, 'tempest.conf'), tempestConfiguration(keystone.url));
   writeFileSync(

@@ -1,109 +1,43 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type ActorState, interpret, type Outcome } from '../../src/actors/interpreter.ts';
-import { loadBalancerMachine } from '../../src/machines/load-balancer.ts';
-import type { RowChange } from '../../src/machines/row-change.ts';
+import { LoadBalancerChart } from '../support/load-balancer-chart.ts';
 
 // A pair of which one amphora does not answer.
 
 const away = { kind: 'transient', code: 'agent_unreachable', message: 'no answer' };
 const refused = { kind: 'terminal', code: 'agent_refused', message: 'refused' };
 
-/** A load balancer of two amphorae, `a` and `b`, that is ACTIVE with revision 1. */
-class Chart {
-  state = '';
-  /** Row changes and commands of the last event. */
-  rows: RowChange['op'][] = [];
-  commands: string[] = [];
-  timers = new Map<string, { type: string }>();
-  #actor: ActorState = {
-    snapshot: null,
-    input: { loadBalancerId: 'lb', topology: 'ACTIVE_STANDBY', amphoraIds: ['a', 'b'] },
-    version: 0,
-    effects: {},
-  };
-  #round = 0;
-
-  constructor() {
-    const vip = { address: '198.51.100.7', subnetId: 's', networkId: 'n', portId: 'p' };
-    this.send({ type: 'start' });
-    const output = { vip, additionalVips: [] };
-    this.send({ type: 'xstate.done.actor.allocateVip', output, actorId: 'allocateVip' });
-    this.plugged('a', 'b');
-    this.synced(1, 'a', 'b');
-  }
-
-  send(event: { type: string; [key: string]: unknown }): void {
-    const outcome: Outcome = interpret(loadBalancerMachine, this.#actor, event);
-    const { snapshot, effects, state, rowChanges, messages } = outcome;
-    this.#actor = { ...this.#actor, snapshot, effects, version: this.#actor.version + 1 };
-    this.#round = (snapshot as { context: { round: number } }).context.round;
-    for (const name of outcome.disarmedTimers) this.timers.delete(name);
-    for (const { name, event } of outcome.armedTimers) this.timers.set(name, event);
-    this.state = state;
-    this.rows = rowChanges.map(({ op }) => op);
-    this.commands = messages.map(({ to, event }) => `${event.type} ${to.id}`);
-  }
-
-  changed(revision: number, memberPorts = false): void {
-    this.send({ type: 'CHANGED', revision, memberPorts, subject: 'child' });
-  }
-
-  plugged(...ids: string[]): void {
-    for (const amphoraId of ids) this.send({ type: 'AMPHORA_PLUGGED', amphoraId, round: this.#round });
-  }
-
-  synced(revision: number, ...ids: string[]): void {
-    const round = this.#round;
-    for (const amphoraId of ids) this.send({ type: 'AMPHORA_CONFIGURED', amphoraId, round });
-    for (const amphoraId of ids) this.send({ type: 'AMPHORA_SYNCED', amphoraId, round, revision });
-  }
-
-  failed(amphoraId: string, error: object): void {
-    this.send({ type: 'AMPHORA_FAILED', amphoraId, round: this.#round, step: 'configSync', error });
-  }
-
-  /** The grace period of the state ends. */
-  late(): void {
-    const event = [...this.timers].find(([name]) => name.includes('Grace'))?.[1];
-    assert.ok(event, `nobody is late in ${this.state}`);
-    this.send(event);
-  }
-
-  excluded(amphoraId: string): void {
-    this.send({ type: 'AMPHORA_EXCLUDED', amphoraId });
-  }
-
-  /** A change during which `b` goes away. */
-  loseB(revision = 2): void {
-    this.changed(revision);
-    this.synced(revision, 'a');
-    this.failed('b', away);
-    this.excluded('b');
-    this.synced(revision, 'a');
-    assert.is(this.state, 'ACTIVE');
-  }
+/** The chart of a pair, `a` and `b`, after a change during which `b` went away. */
+function withoutB(): LoadBalancerChart {
+  const chart = new LoadBalancerChart('a', 'b');
+  chart.changed(2);
+  chart.synced(2, 'a');
+  chart.failed(away, 'b');
+  chart.excluded('b');
+  chart.synced(2, 'a');
+  assert.is(chart.state, 'ACTIVE');
+  return chart;
 }
 
 test('a change goes on without an amphora that fails, and is settled once the other one knows', () => {
-  const chart = new Chart();
+  const chart = new LoadBalancerChart('a', 'b');
   chart.changed(2);
   chart.synced(2, 'a');
   assert.is(chart.state, 'updating.syncStraggler');
-  chart.failed('b', away);
+  chart.failed(away, 'b');
   assert.equal(chart.commands, ['EXCLUDE b']);
-  assert.equal(chart.rows, []);
+  assert.equal(chart.ops, []);
   chart.excluded('b');
   assert.is(chart.state, 'updating.configSync');
   assert.equal(chart.commands, ['SYNC a']);
   chart.synced(2, 'a');
   assert.is(chart.state, 'ACTIVE');
-  assert.equal(chart.rows, ['settle']);
+  assert.equal(chart.ops, ['settle']);
 });
 
 test('a change waits for a grace period only when one amphora says nothing', () => {
-  const chart = new Chart();
-  chart.changed(2, true);
+  const chart = new LoadBalancerChart('a', 'b');
+  chart.changed(2, { memberPorts: true });
   chart.plugged('b');
   assert.is(chart.state, 'updating.portStraggler');
   chart.late();
@@ -115,7 +49,7 @@ test('a change waits for a grace period only when one amphora says nothing', () 
 });
 
 test('an amphora that is late but done before it hears that it is excluded stays excluded', () => {
-  const chart = new Chart();
+  const chart = new LoadBalancerChart('a', 'b');
   chart.changed(2);
   chart.synced(2, 'a');
   chart.late();
@@ -126,9 +60,8 @@ test('an amphora that is late but done before it hears that it is excluded stays
 });
 
 test('the next change does not wait for an amphora that is excluded', () => {
-  const chart = new Chart();
-  chart.loseB();
-  chart.changed(3, true);
+  const chart = withoutB();
+  chart.changed(3, { memberPorts: true });
   assert.equal(chart.commands, ['PLUG_PORTS a']);
   chart.plugged('a');
   chart.synced(3, 'a');
@@ -136,41 +69,38 @@ test('the next change does not wait for an amphora that is excluded', () => {
 });
 
 test('an amphora that answers again is brought into step, and then its peer learns of it', () => {
-  const chart = new Chart();
-  chart.loseB();
+  const chart = withoutB();
   chart.send({ type: 'AMPHORA_ANSWERS', amphoraId: 'b' });
   assert.equal(chart.commands, ['PLUG_PORTS a', 'PLUG_PORTS b']);
-  assert.equal(chart.rows, []);
+  assert.equal(chart.ops, []);
   chart.plugged('a', 'b');
   assert.equal(chart.commands, ['SYNC a', 'SYNC b']);
   chart.synced(2, 'a', 'b');
   assert.equal(chart.commands, ['SYNC a', 'SYNC b']);
   chart.synced(2, 'a', 'b');
   assert.is(chart.state, 'ACTIVE');
-  assert.equal(chart.rows, [], 'a request that was accepted meanwhile keeps its status');
+  assert.equal(chart.ops, [], 'a request that was accepted meanwhile keeps its status');
   chart.changed(3);
   assert.equal(chart.commands, ['SYNC a', 'SYNC b']);
 });
 
 test('an amphora that answers while a change is applied waits for its end', () => {
-  const chart = new Chart();
-  chart.loseB();
+  const chart = withoutB();
   chart.changed(3);
   chart.send({ type: 'AMPHORA_ANSWERS', amphoraId: 'b' });
   assert.equal(chart.commands, []);
   chart.synced(3, 'a');
   assert.is(chart.state, 'rejoining.memberPorts');
-  assert.equal(chart.rows, ['settle']);
+  assert.equal(chart.ops, ['settle']);
 });
 
 test('an amphora that fails to rejoin is excluded again, and the load balancer takes changes', () => {
-  const chart = new Chart();
-  chart.loseB();
+  const chart = withoutB();
   chart.send({ type: 'AMPHORA_ANSWERS', amphoraId: 'b' });
   chart.plugged('a', 'b');
   chart.changed(3);
   assert.is(chart.state, 'rejoining.configSync');
-  chart.failed('b', refused);
+  chart.failed(refused, 'b');
   assert.equal(chart.commands, ['EXCLUDE b']);
   chart.synced(2, 'a');
   chart.excluded('b');
@@ -180,8 +110,7 @@ test('an amphora that fails to rejoin is excluded again, and the load balancer t
 });
 
 test('when the one that served is lost while the other rejoins, the other takes its place', () => {
-  const chart = new Chart();
-  chart.loseB();
+  const chart = withoutB();
   chart.send({ type: 'AMPHORA_ANSWERS', amphoraId: 'b' });
   chart.plugged('a', 'b');
   chart.synced(2, 'b');
@@ -194,34 +123,32 @@ test('when the one that served is lost while the other rejoins, the other takes 
 });
 
 test('a change fails when both are away, and not before', () => {
-  const chart = new Chart();
+  const chart = new LoadBalancerChart('a', 'b');
   chart.changed(2);
-  chart.failed('b', away);
+  chart.failed(away, 'b');
   assert.is(chart.state, 'updating.configSync');
-  chart.failed('a', away);
+  chart.failed(away, 'a');
   assert.is(chart.state, 'ACTIVE');
-  assert.equal(chart.rows, ['reject', 'settle']);
+  assert.equal(chart.ops, ['reject', 'settle']);
 });
 
 test('what one amphora refuses is not in force, although the other one has taken it', () => {
-  const chart = new Chart();
+  const chart = new LoadBalancerChart('a', 'b');
   chart.changed(2);
   chart.synced(2, 'a');
-  chart.failed('b', refused);
-  assert.equal(chart.rows, ['reject']);
+  chart.failed(refused, 'b');
+  assert.equal(chart.ops, ['reject']);
   assert.equal(chart.commands, ['PLUG_PORTS a', 'PLUG_PORTS b']);
 });
 
 test('an excluded amphora is deleted with its load balancer', () => {
-  const chart = new Chart();
-  chart.loseB();
+  const chart = withoutB();
   chart.send({ type: 'DELETE' });
   assert.equal(chart.commands, ['RELEASE a', 'RELEASE b']);
 });
 
 test('a failover of the excluded amphora needs no word from it', () => {
-  const chart = new Chart();
-  chart.loseB();
+  const chart = withoutB();
   const replacements = [{ oldId: 'b', newId: 'c', role: 'BACKUP' }];
   chart.send({ type: 'FAILOVER', replacements });
   const output = { vip: null, additionalVips: [] };
@@ -236,17 +163,17 @@ test('a failover of the excluded amphora needs no word from it', () => {
 });
 
 test('the failover of the one that served succeeds although the other is away', () => {
-  const chart = new Chart();
+  const chart = new LoadBalancerChart('a', 'b');
   const replacements = [{ oldId: 'a', newId: 'c', role: 'MASTER' }];
   chart.send({ type: 'FAILOVER', replacements });
   const output = { vip: null, additionalVips: [] };
   chart.send({ type: 'xstate.done.actor.findVip', output, actorId: 'findVip' });
   chart.plugged('c');
-  chart.failed('b', away);
+  chart.failed(away, 'b');
   chart.synced(1, 'c');
   chart.send({ type: 'AMPHORA_RELEASED', amphoraId: 'a' });
   assert.is(chart.state, 'failingOver.settling');
-  chart.failed('b', away);
+  chart.failed(away, 'b');
   assert.equal(chart.commands, ['EXCLUDE b']);
   chart.synced(1, 'c');
   chart.excluded('b');
