@@ -2,7 +2,14 @@ import type { Msg, NatsConnection } from 'nats';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { ActorId } from './store.ts';
-import { EffectsProgress, type Trace, type TraceBody, type Tracer, traceSubject } from './trace.ts';
+import {
+  ActorKindName,
+  EffectsProgress,
+  type Trace,
+  type TraceBody,
+  type Tracer,
+  traceSubject,
+} from './trace.ts';
 
 const PROGRESS = 'amphorae.progress';
 
@@ -10,7 +17,7 @@ const PROGRESS = 'amphorae.progress';
 const PROGRESS_MS = 300;
 
 const Question = z.object({
-  kind: z.enum(['load-balancer', 'amphora']),
+  kind: ActorKindName,
   id: z.uuid(),
   partition: z.int(),
 });

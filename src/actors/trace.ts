@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ACTOR_KINDS } from '../machines/address.ts';
 import type { ErrorRecord } from '../model/errors.ts';
 import type { ActorEvent, Outcome } from './interpreter.ts';
 import type { ActorId, ActorRow } from './store.ts';
@@ -9,8 +10,11 @@ const Failure: z.ZodType<ErrorRecord> = z.object({
   message: z.string(),
 });
 
+/** Kind of an actor, as it comes from outside. */
+export const ActorKindName = z.enum(ACTOR_KINDS);
+
 const OfActor = z.object({
-  kind: z.enum(['load-balancer', 'amphora']),
+  kind: ActorKindName,
   id: z.uuid(),
   loadbalancer_id: z.uuid(),
   version: z.int().min(0),

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 
-export type ActorKind = 'load-balancer' | 'amphora';
+export const ACTOR_KINDS = ['load-balancer', 'amphora'] as const;
+export type ActorKind = (typeof ACTOR_KINDS)[number];
 
 /** Names an actor. Both kinds are placed by their load balancer, so that its amphorae share its partition. */
 export interface ActorAddress {

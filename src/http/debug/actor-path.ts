@@ -1,4 +1,5 @@
 import type { Context } from 'hono';
+import { ActorKindName } from '../../actors/trace.ts';
 import { type Actor, type ActorRef, selectActors } from '../../store/actors.ts';
 import type { Queryable } from '../../store/database.ts';
 import { isUuid } from '../../store/list.ts';
@@ -12,8 +13,9 @@ export function actorPath({ kind, id }: ActorRef): string {
 /** The actor that the path of a request names. @throws Fault 404 for what can be none */
 export function actorOf(context: Context): ActorRef {
   const { kind = '', id = '' } = context.req.param() as { kind?: string; id?: string };
-  if ((kind !== 'load-balancer' && kind !== 'amphora') || !isUuid(id)) throw noSuchActor({ kind, id });
-  return { kind, id: id.toLowerCase() };
+  const known = ActorKindName.safeParse(kind);
+  if (!known.success || !isUuid(id)) throw noSuchActor({ kind, id });
+  return { kind: known.data, id: id.toLowerCase() };
 }
 
 /** Its row; undefined when there is none. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
+import { ActorKindName } from '../../actors/trace.ts';
 import type { ActorFilter, ListedActor, ListPosition } from '../../store/actor-list.ts';
 import type { Charts } from '../../visualizer/charts.ts';
-import { statesOf } from '../../visualizer/statechart.ts';
 import { Fault } from '../fault.ts';
 
 /** A form sends what is not filled in as well. */
@@ -15,7 +15,7 @@ const Name = z
 
 /** What the list of actors can be asked for, as it stands in an address. */
 export const ListQuery = z.object({
-  kind: optional(z.enum(['load-balancer', 'amphora'])),
+  kind: optional(ActorKindName),
   state: optional(Name),
   node: optional(Name),
   partition: optional(z.coerce.number().int().min(0).max(63)),
@@ -99,7 +99,7 @@ export function isFailure(state: string): boolean {
 
 /** The states that actors of a kind can be in. */
 export function leaves(charts: Charts, kind: ListedActor['kind']): string[] {
-  return statesOf(charts.chart(kind).root)
+  return [...charts.chart(kind).states.values()]
     .filter(({ states }) => states.length === 0)
     .map(({ path }) => path);
 }
