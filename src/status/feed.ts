@@ -74,7 +74,7 @@ export class StatusFeed {
     if (!signal.aborted) this.#subscribers.add(subscriber);
     signal.addEventListener('abort', () => {
       this.#subscribers.delete(subscriber);
-      subscriber.wake();
+      subscriber.alarm.ring();
     });
     return this.#serve(subscriber, signal);
   }
@@ -99,7 +99,7 @@ export class StatusFeed {
         yield { kind: 'status', ...next };
       }
       if (subscriber.missedUntil !== undefined && !failing) continue;
-      const woken = await subscriber.woken(failing ? RETRY_MS : this.#quietMs);
+      const woken = await subscriber.alarm.rang(failing ? RETRY_MS : this.#quietMs);
       if (!woken && flowing) yield { kind: 'alive', position: subscriber.position };
     }
   }
@@ -169,7 +169,7 @@ export class StatusFeed {
     this.#up = true;
     for (const subscriber of this.#subscribers) {
       subscriber.gone = true;
-      subscriber.wake();
+      subscriber.alarm.ring();
     }
   }
 
@@ -177,6 +177,6 @@ export class StatusFeed {
     if (up === this.#up) return;
     this.#up = up;
     this.#log.warn(up ? 'status events are read again' : 'status events cannot be read: NATS is away');
-    for (const subscriber of this.#subscribers) subscriber.wake();
+    for (const subscriber of this.#subscribers) subscriber.alarm.ring();
   }
 }

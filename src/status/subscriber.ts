@@ -1,3 +1,4 @@
+import { Alarm } from './alarm.ts';
 import { type EventFilter, matches } from './event.ts';
 import type { StoredEvent } from './stream-reader.ts';
 
@@ -7,6 +8,8 @@ const WAITING = 1_000;
 /** One who follows the events, and how far it has come. */
 export class Subscriber {
   readonly filter: EventFilter;
+  /** Rings when there is something to do: events to take, a loss, or an end. */
+  readonly alarm = new Alarm();
   /** All up to here has been taken, or does not match. */
   position: number;
   /** Events were lost to it. */
@@ -16,7 +19,6 @@ export class Subscriber {
   /** Newest position that has been offered. */
   #head: number;
   #waiting: StoredEvent[] = [];
-  #awake = Promise.withResolvers<void>();
 
   /** @param head everything after this position will be offered */
   constructor(filter: EventFilter, position: number, head: number) {
@@ -40,7 +42,7 @@ export class Subscriber {
       this.#waiting = [];
       this.#since = stored.position;
     }
-    this.wake();
+    this.alarm.ring();
   }
 
   /** The next event; undefined when none waits, or others have to be read before. */
@@ -49,22 +51,5 @@ export class Subscriber {
     const stored = this.#waiting.shift();
     this.position = stored?.position ?? Math.max(this.position, this.#head);
     return stored;
-  }
-
-  wake(): void {
-    this.#awake.resolve();
-  }
-
-  /** Wait for `wake`, so long at most. @returns whether it came */
-  async woken(milliseconds: number): Promise<boolean> {
-    let woken = true;
-    const timer = setTimeout(() => {
-      woken = false;
-      this.wake();
-    }, milliseconds);
-    await this.#awake.promise;
-    clearTimeout(timer);
-    this.#awake = Promise.withResolvers();
-    return woken;
   }
 }

@@ -1,11 +1,4 @@
-import {
-  type ChartState,
-  type ChartTransition,
-  isWithin,
-  parentOf,
-  type Statechart,
-  statesOf,
-} from './statechart.ts';
+import { type ChartState, type ChartTransition, isWithin, parentOf, type Statechart } from './statechart.ts';
 import { type Row, rowsOf } from './text.ts';
 
 /**
@@ -47,10 +40,10 @@ const ARROW_ROW = 24;
 const CROWD = 4;
 
 /** Decide how a chart is drawn. Pure. */
-export function drawingOf({ root, transitions }: Statechart): Drawing {
+export function drawingOf({ root, states, transitions }: Statechart): Drawing {
   const arrows = new Map<string, Arrow>();
   const captions = new Map<string, Caption[]>();
-  const order = statesOf(root).map(({ path }) => path);
+  const order = [...states.keys()];
   const inBox = (transition: ChartTransition) => {
     const { from, label } = transition;
     const caption = captionOf(transition, `${label}${destination(transition)}`, BOX_ROW);

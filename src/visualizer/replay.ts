@@ -1,5 +1,4 @@
 import { setImmediate } from 'node:timers/promises';
-import { isDeepStrictEqual } from 'node:util';
 import type { AnyStateMachine } from 'xstate';
 import { type ActorEvent, type ActorState, interpret, rerun } from '../actors/interpreter.ts';
 import { RESUME } from '../actors/mailbox.ts';
@@ -93,9 +92,7 @@ function taken(machine: AnyStateMachine, state: ActorState, event: ActorEvent): 
 /** The states may be the same, and what the actor remembers not. */
 function divergence(actor: ReplayedActor, { version, snapshot }: ActorState): string | undefined {
   if (actor.version !== version || actor.snapshot === null) return undefined;
-  const [difference] = isDeepStrictEqual(plain(contextOf(actor.snapshot)), plain(contextOf(snapshot)))
-    ? []
-    : differences(plain(contextOf(actor.snapshot)), plain(contextOf(snapshot)));
+  const [difference] = differences(plain(contextOf(actor.snapshot)), plain(contextOf(snapshot)));
   return difference
     ? `Replayed to the end, ${difference.path} is not what the actor has: another version of the machine was at work. What earlier steps show as context may differ, too.`
     : undefined;

@@ -6,6 +6,8 @@ export interface Statechart {
   /** Name of the machine. */
   id: string;
   root: ChartState;
+  /** All of them by path, from the outside in. */
+  states: ReadonlyMap<string, ChartState>;
   /** In the order of the machine; an event that several transitions may take is offered to them in this order. */
   transitions: ChartTransition[];
 }
@@ -38,16 +40,17 @@ export interface ChartTransition {
 
 /** Read a machine. Pure. */
 export function statechartOf(machine: AnyStateMachine): Statechart {
-  const all = nodesOf(machine.root);
+  const root = stateOf(machine.root);
   return {
     id: machine.id,
-    root: stateOf(machine.root),
-    transitions: all.flatMap((node) => transitionsOf(machine, node)),
+    root,
+    states: new Map(statesOf(root).map((state) => [state.path, state])),
+    transitions: nodesOf(machine.root).flatMap((node) => transitionsOf(machine, node)),
   };
 }
 
 /** A state and all below it, from the outside in. */
-export function statesOf(state: ChartState): ChartState[] {
+function statesOf(state: ChartState): ChartState[] {
   return [state, ...state.states.flatMap(statesOf)];
 }
 

@@ -1,4 +1,4 @@
-import { type ChartState, type ChartTransition, isWithin, type Statechart, statesOf } from './statechart.ts';
+import { type ChartState, type ChartTransition, isWithin, type Statechart } from './statechart.ts';
 
 /** What the history of an actor says about one event. */
 export interface RecordedStep {
@@ -14,10 +14,9 @@ export interface RecordedStep {
  * event, up to the recorded state. Guards are not known here, so it is the shortest way; empty when there is none.
  */
 export function transitionsTaken(
-  { root, transitions }: Statechart,
+  { root, states, transitions }: Statechart,
   { event, from, to }: RecordedStep,
 ): string[] {
-  const states = new Map(statesOf(root).map((state) => [state.path, state]));
   const waiting = (state: string, type: string) =>
     transitions
       .filter((transition) => transition.event === type && isWithin(state, transition.from))

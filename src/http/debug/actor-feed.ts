@@ -1,4 +1,5 @@
 import type { ActorKind } from '../../machines/address.ts';
+import { Alarm } from '../../status/alarm.ts';
 import { eventsAfter, type HistoryEvent } from '../../store/actor-history.ts';
 import type { Actor } from '../../store/actors.ts';
 import type { Charts } from '../../visualizer/charts.ts';
@@ -7,7 +8,6 @@ import type { Api } from '../api.ts';
 import { eventBlock } from '../event-streams.ts';
 import { actorParts } from './actor-parts.ts';
 import { type ActorView, viewActor } from './actor-view.ts';
-import { Alarm } from './alarm.ts';
 import { busBlock, HEARTBEAT, HEARTBEAT_MS, type Live, RETRY } from './live.ts';
 
 /** The actor is no longer there. */

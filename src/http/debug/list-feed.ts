@@ -1,3 +1,4 @@
+import { Alarm } from '../../status/alarm.ts';
 import {
   changedActors,
   countActors,
@@ -9,7 +10,6 @@ import type { ActorRef } from '../../store/actors.ts';
 import type { Charts } from '../../visualizer/charts.ts';
 import type { Api } from '../api.ts';
 import { eventBlock } from '../event-streams.ts';
-import { Alarm } from './alarm.ts';
 import { actorRow, keyOf, versionOf } from './list-page.ts';
 import { failureStates, filterOf, type ListQuery, matches } from './list-query.ts';
 import { busBlock, HEARTBEAT, HEARTBEAT_MS, type Live, RETRY, type Watcher } from './live.ts';

@@ -2,7 +2,7 @@ import { Hono } from 'hono';
 import { html, raw } from 'hono/html';
 import type { ActorKind } from '../../machines/address.ts';
 import type { Charts } from '../../visualizer/charts.ts';
-import { type ChartTransition, statesOf } from '../../visualizer/statechart.ts';
+import type { ChartTransition } from '../../visualizer/statechart.ts';
 import type { Highlight } from '../../visualizer/svg.ts';
 import { notFound } from '../fault.ts';
 import { answerPage, type Fragment } from './page.ts';
@@ -54,8 +54,8 @@ state lasts. What stands in a box and points nowhere changes no state.</p>`;
 }
 
 function summary(charts: Charts, kind: ActorKind): string {
-  const { root, transitions } = charts.chart(kind);
-  return `Version ${charts.version(kind)}: ${statesOf(root).length - 1} states, ${transitions.length} transitions.`;
+  const { states, transitions } = charts.chart(kind);
+  return `Version ${charts.version(kind)}: ${states.size - 1} states, ${transitions.length} transitions.`;
 }
 
 function transitionTable(charts: Charts, kind: ActorKind): Fragment {
