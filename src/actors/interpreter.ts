@@ -1,10 +1,4 @@
-import {
-  type AnyMachineSnapshot,
-  type AnyStateMachine,
-  createActor,
-  initialTransition,
-  transition,
-} from 'xstate';
+import { type AnyActorScope, type AnyMachineSnapshot, type AnyStateMachine, createActor } from 'xstate';
 import type { RowParams, SendParams, SpawnParams } from '../machines/actions.ts';
 import type { EffectName } from '../machines/effects.ts';
 import type { RowChange } from '../machines/row-change.ts';
@@ -57,9 +51,11 @@ export interface Outcome {
  */
 export function interpret(machine: AnyStateMachine, actor: ActorState, event: ActorEvent): Outcome {
   const before = actor.snapshot === null ? undefined : restore(machine, actor.snapshot);
-  const [after, actions] = before
-    ? transition(machine, before, event)
-    : initialTransition(machine, actor.input as never);
+  const actions: Action[] = [];
+  const scope = { ...scopeOf(machine), actionExecutor: (action: Action) => actions.push(action) };
+  const after: AnyMachineSnapshot = before
+    ? machine.transition(before, event, scope)
+    : machine.getInitialSnapshot(scope, actor.input as never);
 
   const outcome: Outcome = {
     snapshot: machine.getPersistedSnapshot(after) as object,
@@ -105,8 +101,35 @@ export function rerun(machine: AnyStateMachine, actor: ActorState & { snapshot: 
   };
 }
 
+/** What a transition asks for, as XState hands it out. */
+interface Action {
+  type: string;
+  params?: unknown;
+}
+
+const scopes = new WeakMap<AnyStateMachine, AnyActorScope>();
+
+/**
+ * What XState wants to know of the actor that takes a transition. Ours never lives, so that one will do for all of a chart:
+ * XState's own `transition` makes one each time, which takes as long as the transition.
+ */
+function scopeOf(machine: AnyStateMachine): AnyActorScope {
+  let scope = scopes.get(machine);
+  if (scope === undefined) {
+    const self = createActor(machine, { input: undefined as never });
+    const nothing = () => {};
+    const { system } = self;
+    scope = {
+      ...{ self, system, id: '', sessionId: '', logger: nothing, defer: nothing, emit: nothing },
+      ...{ stopChild: nothing, actionExecutor: nothing },
+    };
+    scopes.set(machine, scope);
+  }
+  return scope;
+}
+
 /** Read one action of a transition. The names and parameters are XState's; a contract test pins them. */
-function collect(outcome: Outcome, action: { type: string; params?: unknown }, version: number): void {
+function collect(outcome: Outcome, action: Action, version: number): void {
   switch (action.type) {
     case 'xstate.spawnChild': {
       const { id, src, input } = action.params as { id: string; src: EffectName; input: object };
