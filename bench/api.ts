@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
 import { request } from 'undici';
 import { privatePostgres } from '../src/cli/up/supervisor.ts';
 import { openDatabase } from '../src/store/database.ts';
@@ -9,6 +8,7 @@ import { cpuMilliseconds } from './process-time.ts';
 import { hammer, timed } from './requests.ts';
 import { seedLoadBalancers } from './seed.ts';
 import { percentiles, round } from './statistics.ts';
+import { untilActive } from './until-active.ts';
 
 /**
  * Requests to the REST API with the noop provider: reads among 500 load balancers, the largest tree that people make, and
@@ -18,7 +18,6 @@ import { percentiles, round } from './statistics.ts';
 const rounds = Number(process.argv[2] ?? 50);
 const [FEW, MANY] = [500, 50_000];
 const CONNECTIONS = 16;
-const POLL_MS = 2;
 const base = '/v2.0/lbaas';
 
 const system = await startSystem({ provider: 'noop' });
@@ -106,10 +105,10 @@ async function childChanges() {
   for (const [kind, change] of Object.entries(kinds)) {
     const times: number[] = [];
     for (let index = 0; index < rounds; index += 1) {
-      await active(id);
+      await untilActive(pool, id);
       const started = performance.now();
       await change(index);
-      await active(id);
+      await untilActive(pool, id);
       times.push(performance.now() - started);
     }
     result[kind] = percentiles(times);
@@ -140,7 +139,7 @@ async function largeTree() {
     await post(`/pools/${first?.id}/members`, {
       member: { address: '203.0.113.9', protocol_port: 1 + index },
     });
-    await active(id);
+    await untilActive(pool, id);
   });
   const show = await timed(rounds, () => get(`${base}/loadbalancers/${id}`));
   return {
@@ -157,22 +156,13 @@ function listenerOf(loadBalancerId: string, port: number) {
 
 async function create(attributes: object): Promise<string> {
   const id = await add('loadbalancers', 'loadbalancer', attributes);
-  await active(id);
+  await untilActive(pool, id);
   return id;
 }
 
 async function add(path: string, root: string, attributes: object): Promise<string> {
   const answer = await post(`/${path}`, { [root]: attributes });
   return answer[root]?.id ?? '';
-}
-
-async function active(id: string): Promise<void> {
-  for (const deadline = Date.now() + 60_000; Date.now() < deadline; await pause(POLL_MS)) {
-    const { loadbalancer } = (await get(`${base}/loadbalancers/${id}`)) as { loadbalancer: LoadBalancer };
-    if (loadbalancer.provisioning_status === 'ACTIVE') return;
-    if (loadbalancer.provisioning_status === 'ERROR') throw new Error(JSON.stringify(loadbalancer));
-  }
-  throw new Error(`load balancer ${id} is not ACTIVE after a minute`);
 }
 
 async function get(path: string, url = system.url): Promise<unknown> {

@@ -23,7 +23,7 @@ try {
     supervisor: round(memoryOf(system.supervisor)),
   });
   const fresh = memory();
-  const users = new LoadBalancers(system.url, randomUUID());
+  const users = new LoadBalancers(system, randomUUID());
   for (const id of await users.postAll(20, 1)) await users.becomesActive(id);
 
   const floor = await commitFloor(system.config, 20);
@@ -33,6 +33,7 @@ try {
   const answered = performance.now() - started;
   for (const id of ids) await users.becomesActive(id);
   const active = performance.now() - started;
+  await users.close();
   const cpu = cpuMilliseconds(processes.values()) - cpuBefore;
   process.stdout.write(
     `${JSON.stringify(

@@ -1,17 +1,27 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import type { Pool } from 'pg';
 import { RestClient } from '../src/cli/rest-client.ts';
-import type { LoadBalancer } from '../test/support/system.ts';
-
-const POLL_MS = 4;
+import { privatePostgres } from '../src/cli/up/supervisor.ts';
+import { openDatabase } from '../src/store/database.ts';
+import type { System } from '../test/support/system.ts';
+import { untilActive } from './until-active.ts';
 
 /** A user of the REST API who makes load balancers with a listener, a pool, two members and a health monitor. */
 export class LoadBalancers {
   readonly #rest: RestClient;
+  readonly #pool: Pool;
   readonly #subnetId: string;
+  /** Before the system is stopped. */
+  readonly close: () => Promise<void>;
 
-  constructor(url: string, subnetId: string) {
+  constructor({ url, config }: System, subnetId: string) {
     this.#rest = new RestClient(url);
     this.#subnetId = subnetId;
+    const database = openDatabase(privatePostgres(config).url, {
+      maxConnections: 1,
+      applicationName: 'bench',
+    });
+    this.#pool = database.pool;
+    this.close = database.close;
   }
 
   /** Resolves with the id as soon as the request is answered. */
@@ -59,17 +69,8 @@ export class LoadBalancers {
     return ids;
   }
 
-  /** Asked often, because the answer is a figure; each question is a request that the control plane answers as well. */
-  async becomesActive(id: string): Promise<void> {
-    for (const deadline = Date.now() + 120_000; Date.now() < deadline; await pause(POLL_MS)) {
-      const { loadbalancer } = await this.#rest.call<{ loadbalancer: LoadBalancer }>(
-        'GET',
-        `/v2.0/lbaas/loadbalancers/${id}`,
-      );
-      if (loadbalancer.provisioning_status === 'ACTIVE') return;
-      if (loadbalancer.provisioning_status === 'ERROR') throw new Error(JSON.stringify(loadbalancer));
-    }
-    throw new Error(`load balancer ${id} is not ACTIVE after two minutes`);
+  becomesActive(id: string): Promise<void> {
+    return untilActive(this.#pool, id);
   }
 
   async remove(id: string): Promise<void> {

@@ -19,12 +19,13 @@ const CLIENTS = 16;
 const system = await startSystem({ provider, settings: { netns_direct: 'auto' } });
 try {
   const subnetId = provider === 'noop' ? randomUUID() : await createNetwork(system);
-  const users = new LoadBalancers(system.url, subnetId);
+  const users = new LoadBalancers(system, subnetId);
   for (let warmUp = 0; warmUp < (provider === 'noop' ? 20 : 1); warmUp += 1) await warmUpOnce(users);
 
   const floor = provider === 'noop' ? await commitFloor(system.config, rounds) : await namespaceFloor(rounds);
   const single = await oneAtATime(users);
   const burst = await allAtOnce(users);
+  await users.close();
   process.stdout.write(
     `${JSON.stringify(
       {
