@@ -13,6 +13,9 @@ const { values } = parseArgs({
   },
 });
 
+/** So many seeds take half a minute. */
+const PROGRESS = 1_000;
+
 const write = (line: string) => void process.stdout.write(`${line}\n`);
 
 if (values.seed !== undefined) {
@@ -25,7 +28,9 @@ if (values.seed !== undefined) {
   const from = Number(values.from);
   const count = Number(values.seeds);
   let failed = 0;
+  const progress = (done: number) => `${done} of ${count} seeds, ${failed} failed\n`;
   for (let seed = from; seed < from + count; seed += 1) {
+    if (seed > from && (seed - from) % PROGRESS === 0) process.stderr.write(progress(seed - from));
     const violations = await simulate({ seed });
     if (violations.length === 0) continue;
     failed += 1;
