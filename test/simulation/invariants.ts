@@ -27,7 +27,7 @@ export class Invariants implements WorldObserver {
   readonly #promises = new Map<string, Promised>();
   readonly #consumed = new Set<string>();
   #lateCalls = false;
-  readonly #agentEpochs = new Map<string, number>();
+  readonly #agentEpochs = new WeakMap<object, number>();
   /** Load balancers that fail over because of the limiter. */
   readonly #automatic = new Set<string>();
 
@@ -69,10 +69,10 @@ export class Invariants implements WorldObserver {
     };
   }
 
-  obeyed(amphoraId: string, epoch: number): void {
-    const highest = this.#agentEpochs.get(amphoraId) ?? 0;
+  obeyed(agent: object, amphoraId: string, epoch: number): void {
+    const highest = this.#agentEpochs.get(agent) ?? 0;
     if (epoch < highest) this.violated(`agent ${amphoraId} obeyed epoch ${epoch} after ${highest}`);
-    this.#agentEpochs.set(amphoraId, Math.max(epoch, highest));
+    this.#agentEpochs.set(agent, Math.max(epoch, highest));
   }
 
   /** An effect names the commit that started it: `kind/id/version`. */

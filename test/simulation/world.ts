@@ -21,8 +21,11 @@ interface Server {
 }
 
 export interface WorldObserver {
-  /** An agent did what it was told, under this epoch. */
-  obeyed(amphoraId: string, epoch: number): void;
+  /**
+   * An agent did what it was told, under this epoch. A server that a late call makes again has another agent, which knows
+   * of nothing.
+   */
+  obeyed(agent: object, amphoraId: string, epoch: number): void;
 }
 
 /** What the effects act on: ports and servers at a provider, and the agents in the servers. */
@@ -111,7 +114,7 @@ export class World {
       throw new TerminalError('stale_epoch', `epoch ${epoch} is lower than ${agent.epoch}`);
     }
     agent.epoch = Math.max(agent.epoch, epoch);
-    this.#observer.obeyed(amphoraId, epoch);
+    this.#observer.obeyed(agent, amphoraId, epoch);
     return agent;
   }
 }
