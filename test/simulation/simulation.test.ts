@@ -7,20 +7,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { simulate } from './simulation.ts';
 
-const SEEDS = 2_000;
-const PROCESSES = 2;
-
 test('with 2,000 seeds of faults nothing gets stuck, lost, leaked or done twice', async () => {
-  const share = SEEDS / PROCESSES;
-  const outputs = await Promise.all(
-    Array.from({ length: PROCESSES }, (_, index) =>
-      run('--from', `${1 + index * share}`, '--seeds', `${share}`),
-    ),
-  );
-  assert.equal(
-    outputs,
-    outputs.map(() => `${share} passed, 0 failed\n`),
-  );
+  assert.is(await run('--seeds', '2000'), '2000 passed, 0 failed\n');
 });
 
 test('a seed replays exactly', async () => {
