@@ -1,16 +1,16 @@
 import type pg from 'pg';
+import { Batches } from '../store/batches.ts';
 import { rethrow } from '../store/database-errors.ts';
 import { statementName } from '../store/statement.ts';
-import { Batches } from './batches.ts';
 import type { Envelope } from './bus.ts';
 import { type CommitAnswer, commitStatement, type RowChangeCompiler } from './commit-statement.ts';
 import { Slots } from './slots.ts';
 import type { ActorId, ActorRow, ActorStore, Commit, CommitResult, Lease, StoredTimer } from './store.ts';
 
 /** Two are enough to keep the database at work while answers are on their way; more would only make batches smaller. */
-const COMMITS_AT_ONCE = 2;
+const BATCHES_AT_ONCE = 2;
 
-/** Commits in one statement. */
+/** Commits, or actors to be loaded, in one statement. */
 const BATCH_SIZE = 32;
 
 /** The runtime's store in PostgreSQL. */
@@ -19,6 +19,7 @@ export class PostgresActorStore implements ActorStore {
   readonly #slots: Slots;
   readonly #compileRowChanges: RowChangeCompiler;
   readonly #commits: Batches<Commit, CommitResult>;
+  readonly #loads: Batches<ActorId, ActorRow | undefined>;
 
   constructor(pool: pg.Pool, compileRowChanges: RowChangeCompiler) {
     this.#pool = pool;
@@ -26,14 +27,23 @@ export class PostgresActorStore implements ActorStore {
     this.#compileRowChanges = compileRowChanges;
     this.#commits = new Batches(
       // Actors of one partition may write the same rows: a load balancer and its amphorae.
-      { atOnce: COMMITS_AT_ONCE, size: BATCH_SIZE, keyOf: ({ actor }) => actor.partition },
+      { atOnce: BATCHES_AT_ONCE, size: BATCH_SIZE, keyOf: ({ actor }) => actor.partition },
       (commits) => this.#commitAll(commits),
     );
+    this.#loads = new Batches({ atOnce: BATCHES_AT_ONCE, size: BATCH_SIZE }, (ids) => this.#loadAll(ids));
   }
 
-  async load({ kind, id }: ActorId): Promise<ActorRow | undefined> {
-    const { rows } = await this.#query(`${selectActor} WHERE kind = $1 AND id = $2`, [kind, id]);
-    return rows[0] && toActor(rows[0]);
+  load(actor: ActorId): Promise<ActorRow | undefined> {
+    return this.#loads.add(actor);
+  }
+
+  async #loadAll(ids: ActorId[]): Promise<(ActorRow | undefined)[]> {
+    const { rows } = await this.#queryAtOnce(
+      `${selectActor} WHERE (kind, id) IN (SELECT * FROM unnest($1::text[], $2::uuid[]))`,
+      [ids.map(({ kind }) => kind), ids.map(({ id }) => id)],
+    );
+    const actors = rows.map(toActor);
+    return ids.map((wanted) => actors.find(({ kind, id }) => kind === wanted.kind && id === wanted.id));
   }
 
   commit(commit: Commit): Promise<CommitResult> {

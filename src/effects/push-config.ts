@@ -18,14 +18,14 @@ import { readTlsMaterial } from './tls-material.ts';
  * read is left out and becomes ERROR; the others go on (contract B3).
  */
 export function pushConfig(
-  { db, provider: { agent }, secrets, config }: EffectDependencies,
+  { db, graphs, provider: { agent }, secrets, config }: EffectDependencies,
   configured: Configured,
 ) {
   return async (
     reference: EffectInput<'pushConfig'>,
     context: EffectContext,
   ): Promise<EffectOutput<'pushConfig'>> => {
-    const { graph, amphora } = await requireAmphora(db, reference);
+    const { graph, amphora } = await requireAmphora(graphs, reference);
     const target = agentOf(amphora, context);
     const { files, unreadable } = await readTlsMaterial(graph, secrets);
     const listeners = graph.listeners.filter(({ id }) => !unreadable.has(id));

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Batches } from '../../src/actors/batches.ts';
 import { TransientError } from '../../src/model/errors.ts';
+import { Batches } from '../../src/store/batches.ts';
 
 /** Batches of numbers, by their tens, whose answers the test gives. */
 function open(options: { atOnce: number; size: number }) {

@@ -90,7 +90,11 @@ const exceptions: Record<string, string[]> = {
   'src/machines/address.ts': ['node:crypto'], // a partition is a hash
   // where the runtime's store port meets PostgreSQL
   'src/actors/commit-statement.ts': ['src/store/statement.ts'],
-  'src/actors/postgres-store.ts': ['src/store/statement.ts', 'src/store/database-errors.ts'],
+  'src/actors/postgres-store.ts': [
+    'src/store/batches.ts',
+    'src/store/statement.ts',
+    'src/store/database-errors.ts',
+  ],
 };
 
 const root = resolve(import.meta.dirname, '../..');

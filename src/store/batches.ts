@@ -5,8 +5,8 @@ export interface BatchOptions<Item> {
   atOnce: number;
   /** The most items of a batch. */
   size: number;
-  /** Items with the same key are on their way one after the other. */
-  keyOf(item: Item): unknown;
+  /** Items with the same key are on their way one after the other; absent: any may go together. */
+  keyOf?(item: Item): unknown;
 }
 
 interface Waiting<Item, Result> {
@@ -47,17 +47,19 @@ export class Batches<Item, Result> {
     this.#onTheWay += 1;
     this.#settle(batch).finally(() => {
       this.#onTheWay -= 1;
-      for (const { item } of batch) this.#keysOnTheWay.delete(keyOf(item));
+      if (keyOf) for (const { item } of batch) this.#keysOnTheWay.delete(keyOf(item));
       this.#next();
     });
   }
 
   /** The first of those that wait, by key. */
   #take(): Waiting<Item, Result>[] {
+    const { size, keyOf } = this.#options;
+    if (!keyOf) return this.#waiting.splice(0, size);
     const batch: Waiting<Item, Result>[] = [];
     this.#waiting = this.#waiting.filter((waiting) => {
-      const key = this.#options.keyOf(waiting.item);
-      if (batch.length >= this.#options.size || this.#keysOnTheWay.has(key)) return true;
+      const key = keyOf(waiting.item);
+      if (batch.length >= size || this.#keysOnTheWay.has(key)) return true;
       this.#keysOnTheWay.add(key);
       batch.push(waiting);
       return false;
