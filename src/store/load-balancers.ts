@@ -1,8 +1,8 @@
-import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
+import { type Selectable, sql, type Updateable } from 'kysely';
 import { childIds, type Reference } from './children.ts';
 import type { Queryable } from './database.ts';
 import { columns, provisionedColumns } from './list.ts';
-import type { AdditionalVipTable, LoadBalancerTable } from './schema.ts';
+import type { LoadBalancerTable } from './schema.ts';
 
 export interface LoadBalancer extends Selectable<LoadBalancerTable> {
   listeners: Reference[];
@@ -54,16 +54,6 @@ export function lockLoadBalancer(transaction: Queryable, id: string) {
     .where('provisioning_status', '<>', 'DELETED')
     .forUpdate()
     .executeTakeFirst();
-}
-
-export async function insertLoadBalancer(
-  transaction: Queryable,
-  row: Insertable<LoadBalancerTable>,
-  additionalVips: Insertable<AdditionalVipTable>[],
-): Promise<void> {
-  await transaction.insertInto('load_balancers').values(row).execute();
-  if (additionalVips.length > 0)
-    await transaction.insertInto('additional_vips').values(additionalVips).execute();
 }
 
 export async function updateLoadBalancer(

@@ -52,7 +52,7 @@ test('a whole tree is created by one request', async () => {
   assert.is(pools.own?.members[0].operating_status, 'NO_MONITOR');
   for (const object of [...created.listeners, ...created.pools])
     assert.is(object.provisioning_status, 'PENDING_CREATE');
-  assert.is((await api.send('GET', `${PATH}/${created.id}`)).body.loadbalancer.listeners.length, 3);
+  await assertShownAlike(created);
 
   const { statuses } = (await api.send('GET', `${PATH}/${created.id}/status`)).body;
   assert.equal(Object.keys(statuses.loadbalancer).sort(), [
@@ -209,6 +209,7 @@ test('policies and rules come with their listener, and pools with the policies t
   assert.equal([policies[1].redirect_http_code, policies[0].redirect_http_code], [302, null]);
   for (const object of [...policies, ...policies[0].rules])
     assert.equal([object.provisioning_status, object.operating_status], ['PENDING_CREATE', 'OFFLINE']);
+  await assertShownAlike(created);
   await api.settle();
   const { loadbalancer } = await api.show(`${PATH}/${created.id}/status`);
   assert.equal(
@@ -287,6 +288,38 @@ test('a tree of thousands of members fits', async () => {
   const created = await api.expect(201, 'POST', PATH, { loadbalancer: { ...vip(), pools } });
   assert.is(created.pools[0].members.length, 4000);
 });
+
+interface TreeObject {
+  id: string;
+  [attribute: string]: unknown;
+}
+
+/** Objects below others, by the attribute that holds them, and where each answers by itself. */
+const below: Record<string, (id: string, parent: string) => string> = {
+  listeners: (id) => `/v2/lbaas/listeners/${id}`,
+  l7policies: (id) => `/v2/lbaas/l7policies/${id}`,
+  rules: (id, policy) => `/v2/lbaas/l7policies/${policy}/rules/${id}`,
+  pools: (id) => `/v2/lbaas/pools/${id}`,
+  members: (id, pool) => `/v2/lbaas/pools/${pool}/members/${id}`,
+};
+
+/** Each object of a tree is as its own GET shows it, which names what is below it by id only. */
+async function assertShownAlike(object: TreeObject, path = `${PATH}/${object.id}`): Promise<void> {
+  const { healthmonitor, ...rest } = object;
+  const inTree = Object.entries(rest).map(([name, value]) =>
+    name in below ? [name, (value as TreeObject[]).map(({ id }) => ({ id }))] : [name, value],
+  );
+  assert.equal(Object.fromEntries(inTree), await api.show(path));
+  if (healthmonitor) {
+    const { id } = healthmonitor as TreeObject;
+    await assertShownAlike(healthmonitor as TreeObject, `/v2/lbaas/healthmonitors/${id}`);
+  }
+  for (const [name, pathOf] of Object.entries(below)) {
+    const objects = (object[name] ?? []) as TreeObject[];
+    const whole = objects.filter((each) => Object.keys(each).length > 1);
+    for (const each of whole) await assertShownAlike(each, pathOf(each.id, object.id));
+  }
+}
 
 // biome-ignore lint/suspicious/noExplicitAny: objects of an answer.
 function byName(objects: any[]): Record<string, any> {

@@ -1,12 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import type { ListenerProtocol } from '../../model/graph.ts';
-import type { Queryable } from '../../store/database.ts';
-import { insertHealthMonitors } from '../../store/health-monitors.ts';
-import { insertL7Policies } from '../../store/l7-policies.ts';
-import { insertL7Rules } from '../../store/l7-rules.ts';
-import { insertListeners } from '../../store/listeners.ts';
-import { insertMembers } from '../../store/members.ts';
-import { insertPools } from '../../store/pools.ts';
 import { withoutProject } from '../attributes.ts';
 import { conflict, invalidInput } from '../fault.ts';
 import { memberRow, type VnicTypes } from '../member-placement.ts';
@@ -28,7 +21,6 @@ import { healthMonitorRow } from './health-monitors.ts';
 import { l7PolicyRow, movedTo } from './l7-policies.ts';
 import { l7RuleRow } from './l7-rules.ts';
 import { listenerRow } from './listeners.ts';
-import type { StoredLeaves } from './load-balancer-view.ts';
 import { poolRow } from './pools.ts';
 
 /**
@@ -156,7 +148,7 @@ export function growTree(definitions: Map<string, TreePool>, listeners: TreeList
 
   return {
     pools: poolRows,
-    healthMonitors: monitorRows,
+    health_monitors: monitorRows,
     members: memberRows,
     listeners: listenerRows,
     l7policies: policyRows,
@@ -164,26 +156,13 @@ export function growTree(definitions: Map<string, TreePool>, listeners: TreeList
   };
 }
 
-type Tree = ReturnType<typeof growTree>;
-
-export function growthOf(tree: Tree): Growth {
+export function growthOf(tree: ReturnType<typeof growTree>): Growth {
   return {
     pool: tree.pools.length,
-    health_monitor: tree.healthMonitors.length,
+    health_monitor: tree.health_monitors.length,
     member: tree.members.length,
     listener: tree.listeners.length,
     l7policy: tree.l7policies.length,
     l7rule: tree.l7rules.length,
   };
-}
-
-/** Resolves with the rows that only their own columns describe, as they are stored now. */
-export async function insertTree(transaction: Queryable, tree: Tree): Promise<StoredLeaves> {
-  await insertPools(transaction, tree.pools);
-  const healthMonitors = await insertHealthMonitors(transaction, tree.healthMonitors);
-  const members = await insertMembers(transaction, tree.members);
-  await insertListeners(transaction, tree.listeners);
-  await insertL7Policies(transaction, tree.l7policies);
-  const l7rules = await insertL7Rules(transaction, tree.l7rules);
-  return { healthMonitors, members, l7rules };
 }

@@ -1,9 +1,9 @@
+import type { Reference } from '../../store/children.ts';
 import type { Queryable } from '../../store/database.ts';
-import { type HealthMonitor, selectHealthMonitors } from '../../store/health-monitors.ts';
-import { selectL7Policies } from '../../store/l7-policies.ts';
-import type { L7Rule } from '../../store/l7-rules.ts';
-import { type Listener, selectListeners } from '../../store/listeners.ts';
-import { type Member, selectMembers } from '../../store/members.ts';
+import { selectHealthMonitors } from '../../store/health-monitors.ts';
+import { selectListeners } from '../../store/listeners.ts';
+import type { StoredTree } from '../../store/load-balancer-tree.ts';
+import { selectMembers } from '../../store/members.ts';
 import { selectPools } from '../../store/pools.ts';
 import { presentHealthMonitor } from './health-monitors.ts';
 import { presentL7Policy } from './l7-policies.ts';
@@ -12,52 +12,66 @@ import { presentListener } from './listeners.ts';
 import { presentMember } from './members.ts';
 import { presentPool } from './pools.ts';
 
-/** What has just been inserted and need not be read again. */
-export interface StoredLeaves {
-  members: Member[];
-  healthMonitors: HealthMonitor[];
-  l7rules: L7Rule[];
-}
-
 /** Listeners and pools below a new load balancer as full objects: the answer to its POST. */
-export async function viewTree(db: Queryable, id: string, leaves: StoredLeaves) {
-  const listeners = await loadListeners(db, id);
-  const pools = await loadPools(db, id, leaves);
-  const hasPolicies = listeners.some(({ l7policies }) => l7policies.length > 0);
-  const policies = hasPolicies
-    ? await selectL7Policies(db).where('load_balancer_id', '=', id).orderBy('position').execute()
-    : [];
-  const rules = leaves.l7rules;
-  const policiesOf = Map.groupBy(policies, (policy) => policy.listener_id);
-  const rulesOf = Map.groupBy(rules, (rule) => rule.l7policy_id);
-  return {
-    listeners: listeners.map((listener) => ({
-      ...presentListener(listener),
-      l7policies: (policiesOf.get(listener.id) ?? []).map((policy) => ({
-        ...presentL7Policy(policy),
-        rules: (rulesOf.get(policy.id) ?? []).map(presentL7Rule),
-      })),
-    })),
-    pools: pools.map(({ row, members, healthMonitor }) => ({
-      ...presentPool(row),
+export function viewTree(tree: StoredTree) {
+  const policiesOf = Map.groupBy(tree.l7policies, (policy) => policy.listener_id);
+  const rulesOf = Map.groupBy(tree.l7rules, (rule) => rule.l7policy_id);
+  const listeners = tree.listeners.map((row) => {
+    const policies = (policiesOf.get(row.id) ?? []).map((policy) => {
+      const rules = rulesOf.get(policy.id) ?? [];
+      return { ...presentL7Policy({ ...policy, rules: references(rules) }), rules: rules.map(presentL7Rule) };
+    });
+    policies.sort((left, right) => left.position - right.position);
+    return { ...presentListener({ ...row, l7policies: references(policies) }), l7policies: policies };
+  });
+  const pools = poolsWith(tree.pools, tree).map(({ row, members, healthMonitor }) => {
+    // As the view `pool_uses` has it.
+    const users = listeners.filter(
+      ({ default_pool_id, l7policies }) =>
+        default_pool_id === row.id ||
+        l7policies.some(
+          ({ redirect_pool_id, admin_state_up, rules }) =>
+            redirect_pool_id === row.id && admin_state_up && rules.length > 0,
+        ),
+    );
+    const pool = presentPool({
+      ...row,
+      listeners: references(users),
+      members: references(members),
+      healthmonitor_id: healthMonitor?.id ?? null,
+    });
+    return {
+      ...pool,
       members: members.map(presentMember),
       ...(healthMonitor && { healthmonitor: presentHealthMonitor(healthMonitor) }),
-    })),
-  };
+    };
+  });
+  return { listeners, pools };
 }
+
+const references = (objects: Reference[]): Reference[] => objects.map(({ id }) => ({ id }));
 
 /** The status tree: the pools that each listener uses, with what is in them (contract A7). */
 export async function viewStatuses(db: Queryable, loadBalancer: StatusRow) {
-  const listeners = await loadListeners(db, loadBalancer.id);
+  const listeners = await selectListeners(db)
+    .where('load_balancer_id', '=', loadBalancer.id)
+    .orderBy('created_at')
+    .orderBy('id')
+    .execute();
   const members = await selectMembers(db)
     .where('load_balancer_id', '=', loadBalancer.id)
     .orderBy('created_at')
     .orderBy('id')
     .execute();
-  const healthMonitors = await selectHealthMonitors(db)
+  const health_monitors = await selectHealthMonitors(db)
     .where('load_balancer_id', '=', loadBalancer.id)
     .execute();
-  const pools = await loadPools(db, loadBalancer.id, { members, healthMonitors });
+  const rows = await selectPools(db)
+    .where('load_balancer_id', '=', loadBalancer.id)
+    .orderBy('created_at')
+    .orderBy('id')
+    .execute();
+  const pools = poolsWith(rows, { members, health_monitors });
   const usedBy = (listenerId: string) =>
     pools.filter(({ row }) => row.listeners.some(({ id }) => id === listenerId));
   return {
@@ -79,31 +93,17 @@ export async function viewStatuses(db: Queryable, loadBalancer: StatusRow) {
   };
 }
 
-function loadListeners(db: Queryable, loadBalancerId: string): Promise<Listener[]> {
-  return selectListeners(db)
-    .where('load_balancer_id', '=', loadBalancerId)
-    .orderBy('created_at')
-    .orderBy('id')
-    .execute();
-}
-
-/** Pools with what is in them, the oldest first. */
-async function loadPools(
-  db: Queryable,
-  loadBalancerId: string,
-  { members, healthMonitors }: Omit<StoredLeaves, 'l7rules'>,
+/** Pools with what is in them. */
+function poolsWith<Row extends Reference>(
+  pools: Row[],
+  { members, health_monitors }: Pick<StoredTree, 'members' | 'health_monitors'>,
 ) {
-  const pools = await selectPools(db)
-    .where('load_balancer_id', '=', loadBalancerId)
-    .orderBy('created_at')
-    .orderBy('id')
-    .execute();
   const membersOf = Map.groupBy(members, (member) => member.pool_id);
-  const monitorOf = new Map(healthMonitors.map((monitor) => [monitor.pool_id, monitor]));
-  return pools.map((pool) => ({
-    row: pool,
-    members: membersOf.get(pool.id) ?? [],
-    healthMonitor: monitorOf.get(pool.id),
+  const monitorOf = new Map(health_monitors.map((monitor) => [monitor.pool_id, monitor]));
+  return pools.map((row) => ({
+    row,
+    members: membersOf.get(row.id) ?? [],
+    healthMonitor: monitorOf.get(row.id),
   }));
 }
 

@@ -5,9 +5,9 @@ import type { VnicType } from '../../model/status.ts';
 import { findZoneWithProfile } from '../../store/availability-zones.ts';
 import { isForeignKeyViolation, isUniqueViolation } from '../../store/database-errors.ts';
 import { findFlavorWithProfile } from '../../store/flavors.ts';
+import { insertTree, type StoredTree } from '../../store/load-balancer-tree.ts';
 import {
   hasChildren,
-  insertLoadBalancer,
   isVipPort,
   type LoadBalancer,
   loadBalancerAttributes,
@@ -42,7 +42,7 @@ import { checkSecrets, referencesOfListener, referencesOfPool } from '../secrets
 import { answerStats } from '../stats.ts';
 import { planVip, type Vip, withVip } from '../vip.ts';
 import { checkGroupsFitListeners, checkGroupsFitVip, checkVipOptions } from '../vip-options.ts';
-import { collectPools, growTree, growthOf, insertTree } from './load-balancer-tree.ts';
+import { collectPools, growTree, growthOf } from './load-balancer-tree.ts';
 import { viewStatuses, viewTree } from './load-balancer-view.ts';
 
 export const loadBalancers: OctaviaResource<'load_balancers', LoadBalancer> = {
@@ -167,24 +167,25 @@ async function createLoadBalancer(context: Context, api: Api, body: NewLoadBalan
     });
     const work = api.db.transaction().execute(async (transaction) => {
       await checkQuota(api, transaction, projectId, { load_balancer: 1, ...growthOf(tree) });
-      await insertLoadBalancer(
-        transaction,
-        {
-          ...loadBalancerValues(body),
-          ...vipValues(vip),
-          vip_qos_policy_id: body.vip_qos_policy_id ?? plan.port?.qosPolicyId ?? null,
-          vip_sg_ids: body.vip_sg_ids,
-          id,
-          project_id: projectId,
-          provider,
-          topology,
-          vip_vnic_type: vipVnicType,
-          ...toCreate(1),
-          desired_revision: 1,
-        },
-        additionalVipRows(id, vip),
-      );
-      const leaves = await insertTree(transaction, tree);
+      const stored = await insertTree(transaction, {
+        ...tree,
+        load_balancers: [
+          {
+            ...loadBalancerValues(body),
+            ...vipValues(vip),
+            vip_qos_policy_id: body.vip_qos_policy_id ?? plan.port?.qosPolicyId ?? null,
+            vip_sg_ids: body.vip_sg_ids,
+            id,
+            project_id: projectId,
+            provider,
+            topology,
+            vip_vnic_type: vipVnicType,
+            ...toCreate(1),
+            desired_revision: 1,
+          },
+        ],
+        additional_vips: additionalVipRows(id, vip),
+      });
       if (vip.owned && !(await deleteVipIntent(transaction, id))) {
         throw new Fault(503, 'Making the load balancer took too long. Try again.');
       }
@@ -194,11 +195,7 @@ async function createLoadBalancer(context: Context, api: Api, body: NewLoadBalan
         topology,
         amphoraIds,
       });
-      const row = await findRow(transaction, loadBalancers, id);
-      return {
-        answer: { ...presentLoadBalancer(row), ...(await viewTree(transaction, id, leaves)) },
-        envelope,
-      };
+      return { answer: presentNew(stored), envelope };
     });
     const { answer, envelope } = await work.catch(refusingGoneReferences);
     api.mailbox.publish(envelope);
@@ -277,6 +274,16 @@ function additionalVipRows(loadBalancerId: string, vip: Vip) {
     ip_address: ipAddress,
     port_id: vip.portId,
   }));
+}
+
+/** A new load balancer with all that is below it. */
+function presentNew(tree: StoredTree) {
+  const [row] = tree.load_balancers;
+  const below = viewTree(tree);
+  const additionalVips = tree.additional_vips.map(({ subnet_id, ip_address, port_id }) => ({
+    ...{ subnet_id, ip_address, port_id },
+  }));
+  return { ...presentLoadBalancer({ ...row, ...below, additional_vips: additionalVips }), ...below };
 }
 
 export function presentLoadBalancer(row: LoadBalancer) {
