@@ -1,6 +1,5 @@
 import { readFile, statfs } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
-import { z } from 'zod';
 import type { AmphoraDetails, VrrpState } from '../src/amphora-api/info.ts';
 import { readOptional } from './files.ts';
 import type { Haproxies } from './haproxy/haproxies.ts';
@@ -18,13 +17,6 @@ interface DetailsParts {
   vrrpState(): Promise<VrrpState | null>;
 }
 
-const Statistics = z.array(
-  z.object({
-    ifname: z.string(),
-    stats64: z.object({ rx: z.object({ bytes: z.number() }), tx: z.object({ bytes: z.number() }) }),
-  }),
-);
-
 /** Answer of `GET /1.0/details` (contract D3): what the amphora runs, and how busy it is. */
 export async function readDetails({
   settings,
@@ -36,7 +28,7 @@ export async function readDetails({
 }: DetailsParts): Promise<AmphoraDetails> {
   const [info, links, listeners, cpu, memory, disk, tuned, state] = await Promise.all([
     versions.info(),
-    namespace.query(['-statistics', 'link', 'show']),
+    namespace.run('/usr/bin/cat', ['/proc/net/dev']),
     Promise.all([haproxies.listeners(), lvs.listeners()]),
     readFile('/proc/stat', 'utf8'),
     readFile('/proc/meminfo', 'utf8'),
@@ -44,15 +36,9 @@ export async function readDetails({
     readOptional('/etc/tuned/active_profile'),
     vrrpState(),
   ]);
-  const networks = Statistics.parse(links).filter(({ ifname }) => ifname !== 'lo');
   return {
     ...info,
-    networks: Object.fromEntries(
-      networks.map(({ ifname, stats64 }) => [
-        ifname,
-        { network_tx: stats64.tx.bytes, network_rx: stats64.rx.bytes },
-      ]),
-    ),
+    networks: parseNetworks(links),
     active: true,
     haproxy_count: haproxies.runningCount,
     lvs_listener_process_count: lvs.runningCount,
@@ -68,6 +54,16 @@ export async function readDetails({
     listeners: listeners.flat().map(({ uuid }) => uuid),
     packages: {},
   };
+}
+
+/** /proc/net/dev (man proc): name, eight counts of what was received, eight of what was sent; bytes come first. */
+function parseNetworks(text: string): AmphoraDetails['networks'] {
+  const interfaces = [...text.matchAll(/^\s*(\S+):\s*(\d+)(?:\s+\d+){7}\s+(\d+)/gm)];
+  return Object.fromEntries(
+    interfaces
+      .filter(([, name]) => name !== 'lo')
+      .map(([, name, received, sent]) => [name, { network_tx: Number(sent), network_rx: Number(received) }]),
+  );
 }
 
 /** First line of /proc/stat (man proc), in clock ticks since boot. */

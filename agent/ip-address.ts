@@ -15,10 +15,11 @@ export interface Network extends Address {
 }
 
 export const BITS = { 4: 32, 6: 128 } as const;
+const [DOT, ZERO] = [0x2e, 0x30];
 
 /** Parse what `node:net` accepts as an address. */
 export function parseAddress(text: string): Address {
-  if (isIPv4(text)) return { family: 4, value: fromIpv4(text) };
+  if (isIPv4(text)) return { family: 4, value: BigInt(fromIpv4(text)) };
   const [head = '', tail] = text.split('::');
   const left = groups(head);
   const right = tail === undefined ? [] : groups(tail);
@@ -33,9 +34,13 @@ export function parseAddress(text: string): Address {
 export function parseNetwork(cidr: string): Network {
   const parts = parseCidr(cidr);
   if (!parts) throw new TypeError(`not a CIDR: ${cidr}`);
-  const host = BigInt(BITS[parts.family] - parts.prefix);
-  const { family, value } = parseAddress(parts.address);
-  return { family, value: (value >> host) << host, prefix: parts.prefix };
+  const { family, address, prefix } = parts;
+  if (family === 4) {
+    const value = fromIpv4(address);
+    return { family, value: BigInt(value - (value % 2 ** (32 - prefix))), prefix };
+  }
+  const host = BigInt(128 - prefix);
+  return { family, value: (parseAddress(address).value >> host) << host, prefix };
 }
 
 /** An address as the network of itself alone; a CIDR as it is. */
@@ -52,7 +57,6 @@ export function contains(network: Network, address: Address): boolean {
 /** The one spelling that the kernel's tools and ours agree on; IPv6 in full, without `::`. */
 export function formatAddress({ family, value }: Address): string {
   if (family === 4) {
-    // Tens of thousands of these are in a large rule set, and plain numbers are much faster.
     const number = Number(value);
     return `${number >>> 24}.${(number >>> 16) & 255}.${(number >>> 8) & 255}.${number & 255}`;
   }
@@ -64,15 +68,22 @@ export function formatNetwork(network: Network): string {
   return `${formatAddress(network)}/${network.prefix}`;
 }
 
-function fromIpv4(text: string): bigint {
-  return BigInt(text.split('.').reduce((value, octet) => value * 256 + Number(octet), 0));
+/** Tens of thousands of IPv4 addresses are in a large rule set, and plain numbers are much faster than bigints. */
+function fromIpv4(text: string): number {
+  let [value, octet] = [0, 0];
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code === DOT) [value, octet] = [value * 256 + octet, 0];
+    else octet = octet * 10 + code - ZERO;
+  }
+  return value * 256 + octet;
 }
 
 function groups(text: string): bigint[] {
   if (text === '') return [];
   return text.split(':').flatMap((group) => {
     if (!group.includes('.')) return [BigInt(`0x${group}`)];
-    const ipv4 = fromIpv4(group);
+    const ipv4 = BigInt(fromIpv4(group));
     return [ipv4 >> 16n, ipv4 & 0xffffn];
   });
 }

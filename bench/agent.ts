@@ -14,7 +14,7 @@ import { memoryOf } from './node-process.ts';
 import { percentiles, round } from './statistics.ts';
 
 /**
- * The agent of an amphora as an image has it (one file, its code compiled before): until it answers, its memory, and how long
+ * The agent of an amphora as an image has it (one file, its code compiled before, its unit's options): until it answers, its memory, and how long
  * calls take, each by a new TLS connection, as Octavia's controllers make them. Floors of the same run: a bare HTTPS server that
  * starts, and one that answers; `ip` that moves a link; `haproxy -c`; a haproxy that starts. Needs root.
  *
@@ -213,7 +213,9 @@ function isSocket(path: string): boolean {
 async function main(): Promise<void> {
   const program = join(directory, 'agent.mjs');
   await bundleAgent(program);
-  const amphora = await TestAmphora.start({}, { program, codeCache: join(directory, 'code') });
+  const unit = readFileSync(join(import.meta.dirname, '../agent/systemd/amphora-agent.service'), 'utf8');
+  const [nodeOptions = ''] = /(?<=^ExecStart=\S+ )--\S+/m.exec(unit) ?? [];
+  const amphora = await TestAmphora.start({}, { program, codeCache: join(directory, 'code'), nodeOptions });
   try {
     process.stdout.write(`${JSON.stringify({ calls, ...(await measure(amphora)) }, null, 2)}\n`);
   } finally {

@@ -7,11 +7,14 @@ interface ServerLine {
 }
 
 interface Outline {
-  /** All but the servers. */
+  /** All but the servers, and what follows the memory. */
   skeleton: string;
   /** `backend/server`, as the runtime socket calls it. */
   servers: Map<string, ServerLine>;
 }
+
+/** It is another with each look at the amphora's memory: worth no reload, and taken with the next. */
+const FOLLOWS_MEMORY = /^\s*tune\.ssl\.cachesize /;
 
 /** More than this is better done by one reload. */
 const MOST_COMMANDS = 200;
@@ -70,7 +73,7 @@ function outline(config: string): Outline {
     backend = /^backend\s+(\S+)/.exec(line)?.[1] ?? backend;
     const [, name, address, rest] = /^\s+server\s+(\S+)\s+(\S+)(.*)$/.exec(line) ?? [];
     if (name === undefined || address === undefined || rest === undefined) {
-      skeleton.push(line);
+      if (!FOLLOWS_MEMORY.test(line)) skeleton.push(line);
       continue;
     }
     const words = rest.trim().split(/\s+/);

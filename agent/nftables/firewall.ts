@@ -20,7 +20,15 @@ import type { AgentSettings } from '../settings.ts';
 import { readCounters } from './counters.ts';
 import { DropMonitor } from './drop-log.ts';
 import { admissionOf, InterfaceRules } from './interface-rules.ts';
-import { CLOSED, type FirewallInterface, isOpen, type Ruleset, renderRuleset } from './ruleset.ts';
+import {
+  CLOSED,
+  type FirewallInterface,
+  isOpen,
+  type Outline,
+  outline,
+  type Ruleset,
+  renderRuleset,
+} from './ruleset.ts';
 import { rebuild, replace, TABLE, type Transaction } from './transaction.ts';
 
 interface FirewallParts {
@@ -47,7 +55,7 @@ export class Firewall {
   readonly #monitor: DropMonitor;
   #desired: Desired = CLOSED;
   #interfaces: readonly FirewallInterface[] = [];
-  #ruleset: Ruleset | undefined;
+  #loaded: Outline | undefined;
   #hash = '';
   #tracedPerSecond: number | undefined;
   #endOfLog: NodeJS.Timeout | undefined;
@@ -111,7 +119,7 @@ export class Firewall {
   counters(): Promise<FirewallCounters> {
     return this.#serial.run(async () => {
       const listing = await this.#namespace.run(this.#nft, ['-j', ...LIST_COUNTERS]);
-      return readCounters(listing, this.#ruleset ?? { openings: [] });
+      return readCounters(listing, this.#loaded ?? { openings: [] });
     });
   }
 
@@ -165,19 +173,21 @@ export class Firewall {
   async #load(desired: Desired, interfaces: readonly FirewallInterface[]): Promise<void> {
     const admission = 'interface_rules' in desired ? admissionOf(desired, interfaces) : desired;
     const ruleset = renderRuleset(admission, interfaces, { tracedPerSecond: this.#tracedPerSecond });
-    const hash = createHash('sha256').update(JSON.stringify(ruleset)).digest('hex');
+    const loaded = outline(ruleset);
+    const text = JSON.stringify(loaded);
+    const hash = createHash('sha256').update(text).digest('hex');
     if (hash !== this.#hash) {
       await this.#change(ruleset);
-      this.#ruleset = ruleset;
+      this.#loaded = loaded;
       this.#hash = hash;
-      await writeFile(this.#loadedPath, JSON.stringify(ruleset), { mode: 0o600 });
+      await writeFile(this.#loadedPath, text, { mode: 0o600 });
     }
     this.#desired = desired;
     this.#interfaces = interfaces;
   }
 
   async #change(ruleset: Ruleset): Promise<void> {
-    const previous = this.#ruleset ?? (await this.#loadedByEarlierAgent());
+    const previous = this.#loaded ?? (await this.#loadedByEarlierAgent());
     if (previous) {
       try {
         await this.#replace(previous, ruleset);
@@ -197,7 +207,7 @@ export class Firewall {
     }
   }
 
-  async #replace(previous: Ruleset, next: Ruleset): Promise<void> {
+  async #replace(previous: Outline, next: Ruleset): Promise<void> {
     const { preparation, change, withdrawal } = replace(previous, next);
     try {
       await this.#commit(preparation, change);
@@ -222,7 +232,7 @@ export class Firewall {
   }
 
   /** What the kernel has from an agent that ran since the amphora booted; a wrong answer is found by nft. */
-  async #loadedByEarlierAgent(): Promise<Ruleset | undefined> {
+  async #loadedByEarlierAgent(): Promise<Outline | undefined> {
     const text = await readOptional(this.#loadedPath);
     try {
       return text === undefined ? undefined : JSON.parse(text);

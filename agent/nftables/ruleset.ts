@@ -36,6 +36,13 @@ export interface Ruleset {
   openings: Omit<Opening, 'sources'>[];
 }
 
+/** What is known of a rule set in force: all but the elements of its sets, which their names stand for. */
+export type Outline = Omit<Ruleset, 'sets'> & { sets: Pick<NftSet, 'name'>[] };
+
+export function outline(ruleset: Ruleset): Outline {
+  return { ...ruleset, sets: ruleset.sets.map(({ name }) => ({ name })) };
+}
+
 /** A map from what a packet is to the chain that decides about it. */
 export interface NftMap {
   name: string;

@@ -1,4 +1,4 @@
-import type { NftChain, NftMap, Ruleset } from './ruleset.ts';
+import type { NftChain, NftMap, Outline, Ruleset } from './ruleset.ts';
 import type { NftSet } from './sets.ts';
 
 type Command = { [verb: string]: unknown };
@@ -48,10 +48,12 @@ export interface Replacement {
  * second each time). So sets are made beforehand; a chain that stays changes its rules at the switch itself; and so do base
  * chains and elements that stay.
  */
-export function replace(previous: Ruleset, next: Ruleset): Replacement {
+export function replace(previous: Outline, next: Ruleset): Replacement {
   const counters = compare(previous.counters, next.counters, ({ name }) => name);
   const sets = compare(previous.sets, next.sets, ({ name }) => name);
   const chains = compare(previous.chains, next.chains, ({ name }) => name);
+  const changed = chains.kept.filter(([before, after]) => JSON.stringify(before) !== JSON.stringify(after));
+  const rewritten = changed.map(([, after]) => after);
   const maps = next.maps.map(({ name, elem }) => {
     const before = previous.maps.find((map) => map.name === name)?.elem ?? [];
     return { name, ...compare(before, elem, (element) => JSON.stringify(element)) };
@@ -61,7 +63,7 @@ export function replace(previous: Ruleset, next: Ruleset): Replacement {
     withdrawal: { nftables: sets.added.map(({ name }) => command('delete', { set: { name } })) },
     change: {
       nftables: [
-        ...chains.changed.map(({ name }) => command('flush', { chain: { name } })),
+        ...rewritten.map(({ name }) => command('flush', { chain: { name } })),
         ...maps.flatMap(({ name, gone }) => changeElements('delete', name, gone)),
         // Rules of a chain that goes may use others that go, so all are emptied first.
         ...chains.gone.map(({ name }) => command('flush', { chain: { name } })),
@@ -71,24 +73,24 @@ export function replace(previous: Ruleset, next: Ruleset): Replacement {
         ...counters.added.map((counter) => command('add', { counter })),
         ...chains.added.map(addChain),
         ...maps.flatMap(({ name, added }) => changeElements('add', name, added)),
-        ...[...chains.changed, ...chains.added].flatMap(addRules),
+        ...[...rewritten, ...chains.added].flatMap(addRules),
       ],
     },
   };
 }
 
-/** What became of the items of two lists; `changed` as they are in the second. */
-function compare<T>(before: readonly T[], after: readonly T[], keyOf: (item: T) => string) {
+/** What became of the items of two lists; `kept` as they are in the first and in the second. */
+function compare<T, U extends T>(before: readonly T[], after: readonly U[], keyOf: (item: T) => string) {
   const old = new Map(before.map((item) => [keyOf(item), item]));
-  const kept = new Set(after.map(keyOf));
-  return {
-    gone: before.filter((item) => !kept.has(keyOf(item))),
-    added: after.filter((item) => !old.has(keyOf(item))),
-    changed: after.filter((item) => {
-      const known = old.get(keyOf(item));
-      return known !== undefined && JSON.stringify(known) !== JSON.stringify(item);
-    }),
-  };
+  const added: U[] = [];
+  const kept: [T, U][] = [];
+  for (const item of after) {
+    const known = old.get(keyOf(item));
+    if (known === undefined) added.push(item);
+    else kept.push([known, item]);
+    old.delete(keyOf(item));
+  }
+  return { gone: [...old.values()], added, kept };
 }
 
 function command(verb: 'add' | 'delete' | 'flush', object: { [kind: string]: object }): Command {

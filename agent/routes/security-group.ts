@@ -27,8 +27,7 @@ export function securityGroupRoutes(
       '/1.0/security-group',
       async (context) => {
         const group = parseRequest(SecurityGroup, await readJson(context));
-        await interfaces.forgetVanished();
-        await firewall.set(group);
+        await Promise.all([interfaces.forgetVanished(), firewall.set(group)]);
         await appear();
         return context.json(OK);
       },

@@ -1,4 +1,4 @@
-import { isIP, isIPv4 } from 'node:net';
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 /** One IPv4 or IPv6 address, no prefix, no zone. */
@@ -20,8 +20,8 @@ export const MacAddress = z
 export function parseCidr(text: string): { address: string; prefix: number; family: 4 | 6 } | undefined {
   const match = /^([0-9a-fA-F.:]+)\/(\d{1,3})$/.exec(text);
   const address = match?.[1];
-  if (!address || isIP(address) === 0) return undefined;
-  const family = isIPv4(address) ? 4 : 6;
+  const family = isIP(address ?? '') as 0 | 4 | 6;
+  if (!address || family === 0) return undefined;
   const prefix = Number(match[2]);
   return prefix <= (family === 4 ? 32 : 128) ? { address, prefix, family } : undefined;
 }

@@ -18,7 +18,7 @@ import { readTlsMaterial } from './tls-material.ts';
  * read is left out and becomes ERROR; the others go on (contract B3).
  */
 export function pushConfig(
-  { db, graphs, provider: { agent }, secrets, config }: EffectDependencies,
+  { db, graphs, provider, secrets, config }: EffectDependencies,
   configured: Configured,
 ) {
   return async (
@@ -26,11 +26,15 @@ export function pushConfig(
     context: EffectContext,
   ): Promise<EffectOutput<'pushConfig'>> => {
     const { graph, amphora } = await requireAmphora(graphs, reference);
+    const { agent } = provider;
     const target = agentOf(amphora, context);
     const { files, unreadable } = await readTlsMaterial(graph, secrets);
     const listeners = graph.listeners.filter(({ id }) => !unreadable.has(id));
-    const logConnections = config.connection_logging;
-    await pushHaproxy(agent, target, { ...graph, listeners }, amphora, { files, logConnections });
+    await pushHaproxy(agent, target, { ...graph, listeners }, amphora, {
+      files,
+      logConnections: config.connection_logging,
+      ownMemory: provider.name === 'openstack',
+    });
     await pushLvs(agent, target, graph);
     const keepalived = renderKeepalived(graph, amphora);
     if (keepalived !== undefined) {
@@ -46,16 +50,22 @@ export function pushConfig(
   };
 }
 
-/** Bring haproxy alone to a load balancer whose TLS material has been read. Without a listener there is no haproxy. */
+/**
+ * Bring haproxy alone to a load balancer whose TLS material has been read. Without a listener there is no haproxy.
+ * @param options ownMemory: no other amphora lives in what this one says of its memory
+ */
 export async function pushHaproxy(
   agent: AgentClient,
   target: AgentTarget,
   graph: LoadBalancerGraph,
   amphora: AmphoraNode,
-  { files, logConnections }: { files: TlsFiles; logConnections: boolean },
+  { files, logConnections, ownMemory }: { files: TlsFiles; logConnections: boolean; ownMemory: boolean },
 ): Promise<void> {
-  const machine = haproxyListeners(graph).length > 0 ? await agent.details(target) : undefined;
-  const config = renderHaproxy(graph, amphora, files, { logConnections, ...(machine && { machine }) });
+  const details = haproxyListeners(graph).length > 0 ? await agent.details(target) : undefined;
+  const config = renderHaproxy(graph, amphora, files, {
+    logConnections,
+    ...(details && { machine: details, memory: ownMemory ? details.memory : undefined }),
+  });
   if (config === undefined) return agent.deleteHaproxy(target, graph.id);
   const removeUnused = await pushCertificates(
     agent,

@@ -8,6 +8,9 @@ import { endpoint, section } from './haproxy-syntax.ts';
 import { TlsFiles } from './tls-files.ts';
 
 const MAX_CONNECTION_LIMIT = 1_000_000;
+const CONNECTION_KB = 32;
+const MIN_SESSION_CACHE_KB = 5_000;
+const SESSIONS_PER_KB = 4;
 /** Where haproxies exchange their stick tables (contract E1). */
 const PEER_PORT = 1025;
 
@@ -20,6 +23,8 @@ const PINNING_PROFILE = 'amphora';
 export interface HaproxyHost {
   /** What the amphora is; one with a single CPU where nobody knows. */
   machine?: Pick<AmphoraDetails, 'cpu_count' | 'active_tuned_profiles'>;
+  /** The amphora's memory, where no other lives in it. */
+  memory?: AmphoraDetails['memory'] | undefined;
   /** Whether haproxy logs each connection. */
   logConnections?: boolean;
 }
@@ -33,12 +38,12 @@ export function renderHaproxy(
   graph: LoadBalancerGraph,
   amphora: AmphoraNode,
   files: TlsFiles = new TlsFiles(),
-  { machine, logConnections = false }: HaproxyHost = {},
+  { logConnections = false, ...host }: HaproxyHost = {},
 ): string | undefined {
   const listeners = haproxyListeners(graph);
   if (listeners.length === 0) return undefined;
   const sections = [
-    globalSection(graph, listeners, machine),
+    globalSection(graph, listeners, host),
     defaultsSection(),
     ...peersSections(graph, amphora, listeners),
     ...listeners.map((listener) => frontend(graph, listener, files, logConnections)),
@@ -52,10 +57,12 @@ export function renderHaproxy(
 function globalSection(
   graph: LoadBalancerGraph,
   listeners: ListenerNode[],
-  machine: HaproxyHost['machine'],
+  { machine, memory }: HaproxyHost,
 ): string {
   const { id } = graph;
-  const connections = listeners.reduce((sum, listener) => sum + connectionLimit(listener), 0);
+  const wanted = listeners.reduce((sum, listener) => sum + connectionLimit(listener), 0);
+  const connections = Math.min(wanted, MAX_CONNECTION_LIMIT);
+  const terminates = listeners.some(({ protocol }) => protocol === 'TERMINATED_HTTPS');
   const pings = poolsInUse(graph, listeners).some((pool) => activeHealthMonitor(pool)?.type === 'PING');
   return section('global', [
     'user nobody',
@@ -64,10 +71,11 @@ function globalSection(
     `log ${SYSLOG} local1 notice`,
     `stats socket /var/lib/octavia/${id}.sock mode 0600 level admin`,
     `server-state-file /var/lib/octavia/${id}/servers-state`,
-    `maxconn ${Math.min(connections, MAX_CONNECTION_LIMIT)}`,
+    `maxconn ${connections}`,
     // Where the host allows fewer files than that, serving fewer connections beats serving none.
     'no strict-limits',
     ...(machine ? pinning(machine) : []),
+    terminates && memory && sessionCache(memory, connections),
     pings && 'external-check',
     pings && 'insecure-fork-wanted',
   ]);
@@ -78,6 +86,13 @@ function pinning({ cpu_count, active_tuned_profiles }: NonNullable<HaproxyHost['
   if (cpu_count < 2 || !active_tuned_profiles.split(/\s+/).includes(PINNING_PROFILE)) return [];
   const threads = cpu_count - 1;
   return [`nbthread ${threads}`, `cpu-map auto:1/1-${threads} 1-${threads}`];
+}
+
+/** Two fifths of the memory that connections leave free are for TLS sessions to resume, if that is worth it (contract E1). */
+function sessionCache(memory: AmphoraDetails['memory'], connections: number): string | false {
+  const free = memory.free + memory.buffers + memory.cached - CONNECTION_KB * connections;
+  const kilobytes = Math.floor((free * 2) / 5);
+  return kilobytes > MIN_SESSION_CACHE_KB && `tune.ssl.cachesize ${kilobytes * SESSIONS_PER_KB}`;
 }
 
 function defaultsSection(): string {

@@ -128,7 +128,11 @@ export async function startHaproxyStand(): Promise<HaproxyStand> {
         const graph = loadBalancer({ vip, amphorae: [node], revision, ...parts });
         const { files, unreadable } = await readTlsMaterial(graph, secrets);
         if (unreadable.size > 0) throw new Error([...unreadable.values()].join('; '));
-        await pushHaproxy(amphora.client, amphora.target(), graph, node, { files, logConnections: false });
+        await pushHaproxy(amphora.client, amphora.target(), graph, node, {
+          files,
+          logConnections: false,
+          ownMemory: false,
+        });
         await amphora.client.setSecurityGroup(amphora.target(), renderSecurityGroup(graph, node));
       },
       curl: (url, ...options) => curl(client, url, options),

@@ -29,6 +29,8 @@ interface HowToRun {
   program?: string;
   /** Where Node.js keeps what it has compiled. */
   codeCache?: string;
+  /** Options of Node.js. */
+  nodeOptions?: string;
 }
 
 /** Runs what follows with the capabilities that the agent's unit leaves it, and no others. */
@@ -171,7 +173,11 @@ export class TestAmphora {
       ],
       {
         stdio: ['ignore', 'ignore', 'inherit'],
-        env: { ...process.env, ...(this.#run.codeCache && { NODE_COMPILE_CACHE: this.#run.codeCache }) },
+        env: {
+          ...process.env,
+          ...(this.#run.codeCache && { NODE_COMPILE_CACHE: this.#run.codeCache }),
+          ...(this.#run.nodeOptions && { NODE_OPTIONS: this.#run.nodeOptions }),
+        },
       },
     );
     this.#client ??= await this.clientNamed('amphorae-controller');

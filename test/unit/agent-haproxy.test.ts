@@ -42,6 +42,12 @@ test('the order of servers alone asks for nothing', () => {
   assert.equal(serverChanges(config(servers), config(servers.toReversed())), []);
 });
 
+test('a cache of TLS sessions that follows the free memory is worth no reload', () => {
+  const servers = ['a 192.0.2.1:80 weight 1'];
+  const withCache = (size: number) => `global\n    tune.ssl.cachesize ${size}\n${config(servers)}`;
+  assert.equal(serverChanges(withCache(20_004), withCache(30_000)), []);
+});
+
 test('everything else needs a reload', () => {
   const before = config(['a 192.0.2.1:80 weight 1']);
   for (const after of [

@@ -4,6 +4,7 @@ import { peerName } from '../../src/amphora-api/peer-name.ts';
 import type {
   L7PolicyNode,
   L7RuleNode,
+  ListenerNode,
   LoadBalancerGraph,
   SessionPersistence,
 } from '../../src/model/graph.ts';
@@ -360,6 +361,19 @@ test('a machine that is tuned for it keeps its first CPU free of haproxy', () =>
   assert.equal(linesOf(2, 'amphora'), ['nbthread 1', 'cpu-map auto:1/1-1 1-1']);
   assert.equal(linesOf(1, 'amphora'), []);
   assert.equal(linesOf(4, 'virtual-guest'), []);
+});
+
+test('TLS sessions get two fifths of the memory that connections leave free, where that is worth it', () => {
+  const cacheOf = (free: number, changes: Partial<ListenerNode> = https) => {
+    const graph = loadBalancer({ listeners: [listener({ connectionLimit: 1_000, ...changes })] });
+    const memory = { total: 2e6, free, buffers: 1_000, cached: 2_000, swap_used: 0, shared: 0, slab: 0 };
+    const config = renderHaproxy(graph, amphora(), undefined, { memory }) ?? '';
+    return /tune\.ssl\.cachesize (\d+)/.exec(config)?.[1];
+  };
+  assert.is(cacheOf(1_029_000), '1600000');
+  assert.is(cacheOf(29_000 + 12_503), '20004');
+  assert.is(cacheOf(29_000 + 12_502), undefined);
+  assert.is(cacheOf(1_029_000, {}), undefined, 'no listener terminates TLS');
 });
 
 test('a log of connections names the project and the load balancer, and says nothing of HTTP where there is none', () => {
