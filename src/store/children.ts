@@ -47,24 +47,3 @@ export async function findStatus(
     .executeTakeFirst();
   return row?.provisioning_status;
 }
-
-/** Rows in one statement: it may have 65,535 parameters, and no table has more than 60 columns. */
-const CHUNK = 1000;
-
-/**
- * Write any number of rows, each a microsecond younger than the one before: rows of a transaction are of the same age, and
- * lists would lose the order in which they were sent. Resolves with what `write` made of them.
- */
-export async function inChunks<Row, Stored>(
-  rows: Row[],
-  write: (chunk: (Row & { created_at: RawBuilder<Date> })[]) => Promise<Stored[]>,
-): Promise<Stored[]> {
-  const aged = rows.map((row, index) => ({
-    ...row,
-    created_at: sql<Date>`now() + ${sql.lit(`${index} us`)}::interval`,
-  }));
-  const stored: Stored[] = [];
-  for (let start = 0; start < aged.length; start += CHUNK)
-    stored.push(...(await write(aged.slice(start, start + CHUNK))));
-  return stored;
-}

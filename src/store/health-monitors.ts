@@ -1,5 +1,4 @@
 import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
-import { inChunks } from './children.ts';
 import type { Queryable } from './database.ts';
 import { columns, provisionedColumns } from './list.ts';
 import type { HealthMonitorTable } from './schema.ts';
@@ -28,13 +27,11 @@ export function selectHealthMonitors(db: Queryable) {
   return db.selectFrom('health_monitors').selectAll('health_monitors');
 }
 
-export async function insertHealthMonitors(
+export function insertHealthMonitor(
   transaction: Queryable,
-  rows: Insertable<HealthMonitorTable>[],
-): Promise<Selectable<HealthMonitorTable>[]> {
-  return inChunks(rows, (chunk) =>
-    transaction.insertInto('health_monitors').values(chunk).returningAll().execute(),
-  );
+  row: Insertable<HealthMonitorTable>,
+): Promise<Selectable<HealthMonitorTable>> {
+  return transaction.insertInto('health_monitors').values(row).returningAll().executeTakeFirstOrThrow();
 }
 
 export async function updateHealthMonitor(

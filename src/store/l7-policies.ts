@@ -1,5 +1,5 @@
 import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
-import { childIds, inChunks, type Reference } from './children.ts';
+import { childIds, type Reference } from './children.ts';
 import type { Queryable } from './database.ts';
 import { columns, provisionedColumns } from './list.ts';
 import type { L7PolicyTable } from './schema.ts';
@@ -30,11 +30,8 @@ export function selectL7Policies(db: Queryable) {
     .select(childIds('l7rules', sql`child.l7policy_id = l7policies.id`).as('rules'));
 }
 
-export async function insertL7Policies(
-  transaction: Queryable,
-  rows: Insertable<L7PolicyTable>[],
-): Promise<void> {
-  await inChunks(rows, (chunk) => transaction.insertInto('l7policies').values(chunk).execute());
+export async function insertL7Policy(transaction: Queryable, row: Insertable<L7PolicyTable>): Promise<void> {
+  await transaction.insertInto('l7policies').values(row).execute();
 }
 
 export async function updateL7Policy(

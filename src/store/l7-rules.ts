@@ -1,5 +1,4 @@
 import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
-import { inChunks } from './children.ts';
 import type { Queryable } from './database.ts';
 import { columns, provisionedColumns } from './list.ts';
 import type { L7RuleTable } from './schema.ts';
@@ -21,11 +20,11 @@ export function selectL7Rules(db: Queryable) {
   return db.selectFrom('l7rules').selectAll('l7rules');
 }
 
-export async function insertL7Rules(
+export function insertL7Rule(
   transaction: Queryable,
-  rows: Insertable<L7RuleTable>[],
-): Promise<Selectable<L7RuleTable>[]> {
-  return inChunks(rows, (chunk) => transaction.insertInto('l7rules').values(chunk).returningAll().execute());
+  row: Insertable<L7RuleTable>,
+): Promise<Selectable<L7RuleTable>> {
+  return transaction.insertInto('l7rules').values(row).returningAll().executeTakeFirstOrThrow();
 }
 
 export async function updateL7Rule(

@@ -1,5 +1,5 @@
 import { type Insertable, type RawBuilder, type Selectable, sql, type Updateable } from 'kysely';
-import { childIds, inChunks, type Reference } from './children.ts';
+import { childIds, type Reference } from './children.ts';
 import type { Queryable } from './database.ts';
 import { columns, provisionedColumns } from './list.ts';
 import type { ListenerTable } from './schema.ts';
@@ -37,11 +37,11 @@ export function selectListeners(db: Queryable) {
   return db.selectFrom('listeners').selectAll('listeners').select(policies.as('l7policies'));
 }
 
-export async function insertListeners(
+export function insertListener(
   transaction: Queryable,
-  rows: Insertable<ListenerTable>[],
-): Promise<void> {
-  await inChunks(rows, (chunk) => transaction.insertInto('listeners').values(chunk).execute());
+  row: Insertable<ListenerTable>,
+): Promise<Selectable<ListenerTable>> {
+  return transaction.insertInto('listeners').values(row).returningAll().executeTakeFirstOrThrow();
 }
 
 /** Whether a listener of the load balancer says itself who may reach it. */

@@ -1,5 +1,4 @@
 import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
-import { inChunks } from './children.ts';
 import type { Queryable } from './database.ts';
 import { columns, provisionedColumns } from './list.ts';
 import type { MemberTable } from './schema.ts';
@@ -33,11 +32,30 @@ export function selectPluggedNetworks(db: Queryable, loadBalancerId: string) {
     .execute();
 }
 
-export async function insertMembers(
+export function insertMember(
   transaction: Queryable,
-  rows: Insertable<MemberTable>[],
-): Promise<Selectable<MemberTable>[]> {
-  return inChunks(rows, (chunk) => transaction.insertInto('members').values(chunk).returningAll().execute());
+  row: Insertable<MemberTable>,
+): Promise<Selectable<MemberTable>> {
+  return transaction.insertInto('members').values(row).returningAll().executeTakeFirstOrThrow();
+}
+
+/** Rows in one statement: it may have 65,535 parameters, and no table has more than 60 columns. */
+const CHUNK = 1000;
+
+/**
+ * Write any number of rows, each a microsecond younger than the one before: rows of a transaction are of the same age, and
+ * lists would lose the order in which they were sent.
+ */
+export async function insertMembers(transaction: Queryable, rows: Insertable<MemberTable>[]): Promise<void> {
+  const aged = rows.map((row, index) => ({
+    ...row,
+    created_at: sql<Date>`now() + ${sql.lit(`${index} us`)}::interval`,
+  }));
+  for (let start = 0; start < aged.length; start += CHUNK)
+    await transaction
+      .insertInto('members')
+      .values(aged.slice(start, start + CHUNK))
+      .execute();
 }
 
 export async function updateMember(

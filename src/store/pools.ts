@@ -1,5 +1,5 @@
 import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
-import { childIds, inChunks, type Reference } from './children.ts';
+import { childIds, type Reference } from './children.ts';
 import type { Queryable } from './database.ts';
 import { columns, provisionedColumns } from './list.ts';
 import type { PoolTable } from './schema.ts';
@@ -41,8 +41,11 @@ export function selectPools(db: Queryable) {
     ]);
 }
 
-export async function insertPools(transaction: Queryable, rows: Insertable<PoolTable>[]): Promise<void> {
-  await inChunks(rows, (chunk) => transaction.insertInto('pools').values(chunk).execute());
+export function insertPool(
+  transaction: Queryable,
+  row: Insertable<PoolTable>,
+): Promise<Selectable<PoolTable>> {
+  return transaction.insertInto('pools').values(row).returningAll().executeTakeFirstOrThrow();
 }
 
 export async function updatePool(

@@ -5,7 +5,7 @@ import { isUniqueViolation } from '../../store/database-errors.ts';
 import {
   type HealthMonitor,
   healthMonitorAttributes,
-  insertHealthMonitors,
+  insertHealthMonitor,
   selectHealthMonitors,
   updateHealthMonitor,
 } from '../../store/health-monitors.ts';
@@ -63,10 +63,10 @@ export function healthMonitorRoutes(api: Api): Hono {
           projectId: loadBalancer.project_id,
           revision,
         };
-        await refusingSecond(poolId, () =>
-          insertHealthMonitors(transaction, [healthMonitorRow(values, parent)]),
+        const answer = await refusingSecond(poolId, () =>
+          insertHealthMonitor(transaction, healthMonitorRow(values, parent)),
         );
-        return { answer: await findRow(transaction, healthMonitors, id) };
+        return { answer };
       },
       { growth: { health_monitor: 1 } },
     );
@@ -147,9 +147,9 @@ export function presentHealthMonitor(row: HealthMonitor) {
   };
 }
 
-async function refusingSecond(poolId: string, insert: () => Promise<unknown>): Promise<void> {
+async function refusingSecond<Row>(poolId: string, insert: () => Promise<Row>): Promise<Row> {
   try {
-    await insert();
+    return await insert();
   } catch (error) {
     if (isUniqueViolation(error)) throw conflict(`Pool ${poolId} already has a health monitor.`);
     throw error;

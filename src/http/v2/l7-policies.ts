@@ -3,7 +3,7 @@ import type { Insertable } from 'kysely';
 import type { z } from 'zod';
 import type { ListenerProtocol } from '../../model/graph.ts';
 import {
-  insertL7Policies,
+  insertL7Policy,
   type L7Policy,
   l7PolicyAttributes,
   rearrangeL7Policies,
@@ -71,7 +71,7 @@ export function l7PolicyRoutes(api: Api): Hono {
           projectId: loadBalancer.project_id,
           revision,
         };
-        await insertL7Policies(transaction, [l7PolicyRow({ ...values, ...redirect, position }, parent)]);
+        await insertL7Policy(transaction, l7PolicyRow({ ...values, ...redirect, position }, parent));
         await rearrangeL7Policies(transaction, listenerId, (ids) => movedTo(ids, id, position));
         await lockListener(transaction, listenerId);
         return { answer: await findRow(transaction, l7Policies, id) };

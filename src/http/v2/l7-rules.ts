@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { updateL7Policy } from '../../store/l7-policies.ts';
 import {
   countRules,
-  insertL7Rules,
+  insertL7Rule,
   type L7Rule,
   l7RuleAttributes,
   selectL7Rules,
@@ -64,9 +64,9 @@ export function l7RuleRoutes(api: Api): Hono {
           projectId: loadBalancer.project_id,
           revision,
         };
-        await insertL7Rules(transaction, [l7RuleRow(values, parent)]);
+        const answer = await insertL7Rule(transaction, l7RuleRow(values, parent));
         await lockPolicy(change, policyId);
-        return { answer: await findRow(transaction, l7Rules, id) };
+        return { answer };
       },
       { growth: { l7rule: 1 } },
     );

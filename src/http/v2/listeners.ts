@@ -3,7 +3,7 @@ import type { Insertable } from 'kysely';
 import type { Queryable } from '../../store/database.ts';
 import { isUniqueViolation } from '../../store/database-errors.ts';
 import {
-  insertListeners,
+  insertListener,
   type Listener,
   listenerAttributes,
   selectListeners,
@@ -66,10 +66,10 @@ export function listenerRoutes(api: Api): Hono {
         await checkAllowed(transaction, loadBalancer, values.allowed_cidrs);
         if (poolId !== null) await checkPoolOf(transaction, loadBalancerId, values.protocol, poolId);
         const parent = { id, loadBalancerId, projectId: loadBalancer.project_id, poolId, revision };
-        await refusingDuplicates(values.protocol_port, () =>
-          insertListeners(transaction, [listenerRow(values, parent)]),
+        const row = await refusingDuplicates(values.protocol_port, () =>
+          insertListener(transaction, listenerRow(values, parent)),
         );
-        return { answer: await findRow(transaction, listeners, id) };
+        return { answer: { ...row, l7policies: [] } };
       },
       { growth: { listener: 1 } },
     );
@@ -179,9 +179,9 @@ export function presentListener(row: Listener) {
   };
 }
 
-async function refusingDuplicates(port: number, insert: () => Promise<void>): Promise<void> {
+async function refusingDuplicates<Row>(port: number, insert: () => Promise<Row>): Promise<Row> {
   try {
-    await insert();
+    return await insert();
   } catch (error) {
     if (isUniqueViolation(error))
       throw conflict(`Another listener of the load balancer has port ${port} already.`);

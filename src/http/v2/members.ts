@@ -1,7 +1,7 @@
 import { type Context, Hono } from 'hono';
 import { isUniqueViolation } from '../../store/database-errors.ts';
 import {
-  insertMembers,
+  insertMember,
   type Member,
   memberAttributes,
   selectMembers,
@@ -63,10 +63,10 @@ export function memberRoutes(api: Api): Hono {
           monitored: pool.healthmonitor_id !== null,
           revision,
         };
-        await refusingDuplicates(body, () =>
-          insertMembers(transaction, [memberRow(body, placement, parent)]),
+        const answer = await refusingDuplicates(body, () =>
+          insertMember(transaction, memberRow(body, placement, parent)),
         );
-        return { answer: await findRow(transaction, members, id), memberPorts: body.subnet_id !== null };
+        return { answer, memberPorts: body.subnet_id !== null };
       },
       { growth: { member: 1 } },
     );
@@ -131,9 +131,9 @@ export function presentMember(row: Member) {
   };
 }
 
-async function refusingDuplicates(member: NewMember, insert: () => Promise<unknown>): Promise<void> {
+async function refusingDuplicates<Row>(member: NewMember, insert: () => Promise<Row>): Promise<Row> {
   try {
-    await insert();
+    return await insert();
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
     throw conflict(

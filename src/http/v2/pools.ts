@@ -7,7 +7,7 @@ import type { Queryable } from '../../store/database.ts';
 import { lockListenersOf, selectListeners, updateListener } from '../../store/listeners.ts';
 import { hasMemberSubnets } from '../../store/members.ts';
 import {
-  insertPools,
+  insertPool,
   isRedirectTarget,
   type Pool,
   poolAttributes,
@@ -61,12 +61,13 @@ export function poolRoutes(api: Api): Hono {
         const { transaction, loadBalancer, revision } = change;
         if (listenerId !== null) await checkListenerIsFree(change, listenerId, values.protocol);
         const parent = { id, loadBalancerId, projectId: loadBalancer.project_id, revision };
-        await insertPools(transaction, [poolRow(values, parent)]);
+        const row = await insertPool(transaction, poolRow(values, parent));
         if (listenerId !== null) {
           await updateListener(transaction, listenerId, { default_pool_id: id });
           await lockListenersOf(transaction, id);
         }
-        return { answer: await findRow(transaction, pools, id) };
+        const users = listenerId === null ? [] : [{ id: listenerId }];
+        return { answer: { ...row, listeners: users, members: [], healthmonitor_id: null } };
       },
       { growth: { pool: 1 } },
     );
