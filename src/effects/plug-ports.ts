@@ -82,13 +82,18 @@ async function plugMemberPort(
   return port;
 }
 
-/** What the provider has for this amphora and nobody needs: ports of members that left, or that could not be plugged. */
+/**
+ * What the provider has for this amphora and nobody needs: ports of members that left, or that could not be plugged. Such a
+ * port does not become that of members who want the other vNIC type in its network.
+ */
 async function unplugOthers(work: Work, networks: MemberNetwork[]): Promise<void> {
   const { provider, amphora, serverId, context } = work;
   const present = await provider.network.listPorts({ namePrefix: memberPortPrefix(amphora.id) }, context);
-  const wanted = new Set(networks.map(({ networkId }) => memberPortName(amphora.id, networkId)));
+  const wanted = new Map(
+    networks.map(({ networkId, vnicType }) => [memberPortName(amphora.id, networkId), vnicType]),
+  );
   for (const port of present) {
-    if (wanted.has(port.name)) continue;
+    if (wanted.get(port.name) === port.vnicType) continue;
     await provider.compute.detachPort(serverId, port.id, context);
     await provider.network.deletePort(port.id, context);
   }

@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import type { Node } from '../../src/actors/node.ts';
 import { waitFor } from '../../src/cli/up/wait.ts';
 import { loadConfig } from '../../src/config.ts';
+import { memberPortName, memberPortPrefix } from '../../src/effects/names.ts';
 import { createApi } from '../../src/http/app.ts';
 import type { Effects } from '../../src/machines/effects.ts';
 import { TerminalError } from '../../src/model/errors.ts';
@@ -13,6 +14,11 @@ import { type Runtime, startRuntime } from '../support/runtime.ts';
 
 // The API with `api_mutations: queue`, and the actors behind it.
 
+interface MemberAnswer {
+  id: string;
+  provisioning_status: string;
+  provisioning_error: { code: string } | null;
+}
 type Answer = Record<string, { id: string; provisioning_status: string }>;
 
 let runtime: Runtime;
@@ -83,6 +89,54 @@ test('a change that fails takes none with it that waits', async () => {
   assert.is(await runtime.waitFor(loadBalancerId, ['ACTIVE', 'ERROR']), 'ACTIVE');
   assert.is(await memberStatus(bad), 'ERROR');
   assert.is(await memberStatus(good), 'ACTIVE');
+});
+
+test('of two vNIC types in one network the later ends in ERROR with the reason, and the port stays', async () => {
+  const { loadBalancerId, poolId } = await create();
+  const [subnet_id] = subnets;
+  const first = await addMember(poolId, 1, { subnet_id });
+  await runtime.waitFor(loadBalancerId, ['ACTIVE']);
+  const before = await memberPorts(loadBalancerId);
+  const open = hold();
+  await send(200, 'PUT', `loadbalancers/${loadBalancerId}`, { loadbalancer: { name: 'held' } });
+  const late = await addMember(poolId, 2, { subnet_id });
+  // The API refuses it; this is how it would look to the actor if it had not.
+  await runtime.db
+    .updateTable('members')
+    .set({ vnic_type: 'direct' })
+    .where('id', '=', late.member?.id ?? '')
+    .execute();
+  open();
+  assert.is(await runtime.waitFor(loadBalancerId, ['ACTIVE', 'ERROR']), 'ACTIVE');
+  const { members } = (await send(200, 'GET', `pools/${poolId}/members`)) as { members: MemberAnswer[] };
+  const shown = new Map(members.map((member) => [member.id, member]));
+  assert.is(shown.get(first.member?.id ?? '')?.provisioning_status, 'ACTIVE');
+  const { provisioning_status, provisioning_error } = shown.get(late.member?.id ?? '') as MemberAnswer;
+  assert.equal([provisioning_status, provisioning_error?.code], ['ERROR', 'vnic_type_conflict']);
+  assert.equal(await memberPorts(loadBalancerId), before);
+});
+
+test('members do not get the port of another vNIC type that one who failed has left in their network', async () => {
+  const { loadBalancerId, poolId } = await create();
+  const { id } = await runtime.db
+    .selectFrom('amphorae')
+    .select('id')
+    .where('load_balancer_id', '=', loadBalancerId)
+    .executeTakeFirstOrThrow();
+  const [networkId = ''] = subnets;
+  const left = {
+    name: memberPortName(id, networkId),
+    networkId,
+    vnicType: 'direct',
+    adminStateUp: true,
+  } as const;
+  await runtime.provider.network.createPort(left, { signal: AbortSignal.timeout(5_000) });
+  await addMember(poolId, 1, { subnet_id: networkId });
+  assert.is(await runtime.waitFor(loadBalancerId, ['ACTIVE', 'ERROR']), 'ACTIVE');
+  assert.equal(
+    (await memberPorts(loadBalancerId)).map(({ vnicType }) => vnicType),
+    ['normal'],
+  );
 });
 
 test('what is on its way out can be neither changed nor removed again', async () => {
@@ -199,6 +253,20 @@ async function memberStatus({ member }: Answer): Promise<string | undefined> {
     .where('id', '=', member?.id ?? '')
     .executeTakeFirst();
   return row?.provisioning_status;
+}
+
+/** What its amphorae have in the networks of members. */
+async function memberPorts(loadBalancerId: string) {
+  const call = { signal: AbortSignal.timeout(5_000) };
+  const amphorae = await runtime.db
+    .selectFrom('amphorae')
+    .select('id')
+    .where('load_balancer_id', '=', loadBalancerId)
+    .execute();
+  const ports = amphorae.map(({ id }) =>
+    runtime.provider.network.listPorts({ namePrefix: memberPortPrefix(id) }, call),
+  );
+  return (await Promise.all(ports)).flat();
 }
 
 function revisions(loadBalancerId: string) {

@@ -3,6 +3,7 @@ import { segment } from '../../keystone/service.ts';
 import { TerminalError } from '../../model/errors.ts';
 import type { Call } from '../../providers/call.ts';
 import { OpenstackImages } from '../../providers/openstack/glance.ts';
+import { OpenstackNetwork } from '../../providers/openstack/neutron.ts';
 import type { OpenstackOptions } from '../../providers/openstack/provider.ts';
 import { COMPUTE_API, type Services } from '../../providers/openstack/services.ts';
 import { type Finding, fail, ok, warn } from './check.ts';
@@ -17,15 +18,23 @@ export interface Cloud extends Services {
 export async function checkCloud(cloud: Cloud): Promise<Finding[]> {
   const account = await tried('keystone', () => checkAccount(cloud));
   if (account.level === 'fail') return [account];
-  const others: [string, (cloud: Cloud) => Promise<Finding>][] = [
-    ['neutron', checkExtensions],
+  const [extensions, parts] = await Promise.all([
+    tried('neutron', () => checkExtensions(cloud)),
+    checkParts(cloud),
+  ]);
+  return [account, extensions, ...parts];
+}
+
+/** What is left to look at where the account and Neutron's extensions will do. */
+export async function checkParts(cloud: Cloud): Promise<Finding[]> {
+  const parts: [string, (cloud: Cloud) => Promise<Finding>][] = [
     ['management network', checkManagementNetworks],
     ['virtual functions', checkVirtualFunctions],
     ['nova', checkCompute],
     ['compute flavor', checkComputeFlavor],
     ['image', checkImage],
   ];
-  return [account, ...(await Promise.all(others.map(([name, check]) => tried(name, () => check(cloud)))))];
+  return Promise.all(parts.map(([name, check]) => tried(name, () => check(cloud))));
 }
 
 async function tried(name: string, check: () => Promise<Finding>): Promise<Finding> {
@@ -40,7 +49,8 @@ async function tried(name: string, check: () => Promise<Finding>): Promise<Findi
   }
 }
 
-async function checkAccount({ session, options }: Cloud): Promise<Finding> {
+/** The roles that we have. @throws as `KeystoneSession.token` does */
+export async function checkAccount({ session, options }: Cloud): Promise<Finding> {
   const { roles } = await session.token();
   const detail = `${options.account.authUrl}, roles ${roles.join(', ') || 'none'}`;
   if (roles.includes('admin')) return ok('keystone', detail);
@@ -73,18 +83,9 @@ export async function requireExtensions({ neutron, call }: Cloud): Promise<strin
 
 async function checkManagementNetworks({ neutron, options, call }: Cloud): Promise<Finding> {
   const name = 'management network';
-  const schema = z.object({ network: z.object({ name: z.string(), subnets: z.array(z.string()) }) });
-  const found = await Promise.all(
-    options.managementNetworks.map(async (id) => {
-      const order = {
-        method: 'GET',
-        path: `/networks/${segment(id)}`,
-        purpose: `read network ${id}`,
-      } as const;
-      return (await neutron.find(call, order, schema))?.network;
-    }),
-  );
-  const missing = options.managementNetworks.filter((_, index) => !found[index]?.subnets.length);
+  const network = new OpenstackNetwork(neutron);
+  const found = await Promise.all(options.managementNetworks.map((id) => network.getNetwork(id, call)));
+  const missing = options.managementNetworks.filter((_, index) => !found[index]?.subnetIds.length);
   if (missing.length === 0) return ok(name, found.map((network) => network?.name).join(', '));
   return fail(name, `no network with a subnet of id ${missing.join(', ')}`, 'openstack network list');
 }

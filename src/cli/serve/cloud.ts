@@ -4,7 +4,7 @@ import { TransientError } from '../../model/errors.ts';
 import { createOpenstackProvider, type OpenstackOptions } from '../../providers/openstack/provider.ts';
 import { openServices } from '../../providers/openstack/services.ts';
 import type { Provider } from '../../providers/provider.ts';
-import { type Cloud, checkCloud, requireExtensions } from '../doctor/cloud.ts';
+import { type Cloud, checkAccount, checkParts, requireExtensions } from '../doctor/cloud.ts';
 
 /** A start does not wait longer for a cloud that is slow. */
 const DEADLINE_MS = 15_000;
@@ -35,7 +35,8 @@ export async function openCloud(parts: {
 
 async function examine(cloud: Cloud, log: Logger): Promise<void> {
   await requireExtensions(cloud);
-  for (const { name, level, detail, fix } of await checkCloud(cloud)) {
+  const findings = [await checkAccount(cloud), ...(await checkParts(cloud))];
+  for (const { name, level, detail, fix } of findings) {
     if (level !== 'ok') log.warn({ detail, fix }, `the cloud is not ready: ${name}`);
   }
 }

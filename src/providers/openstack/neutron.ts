@@ -51,7 +51,10 @@ const Availability = z.object({
   }),
 });
 
+const OneNetwork = z.object({ network: NeutronNetwork });
+const OneSubnet = z.object({ subnet: NeutronSubnet });
 const OnePort = z.object({ port: NeutronPort });
+const ListedPorts = z.object({ ports: z.array(NeutronPort.extend({ description: z.string().optional() })) });
 const PAGE = 500;
 /** Networks and subnets hardly change, and every plug asks for them. */
 const REMEMBER_MS = 30_000;
@@ -92,7 +95,7 @@ export class OpenstackNetwork implements Network {
         path: `/subnets/${segment(subnetId)}`,
         purpose: `read subnet ${subnetId}`,
       } as const;
-      const found = await this.#neutron.find(call, order, z.object({ subnet: NeutronSubnet }));
+      const found = await this.#neutron.find(call, order, OneSubnet);
       return (
         found && {
           id: found.subnet.id,
@@ -265,9 +268,7 @@ export class OpenstackNetwork implements Network {
     return this.#networks.get(networkId, async () => {
       const path = `/networks/${segment(networkId)}`;
       const order = { method: 'GET', path, purpose: `read network ${networkId}` } as const;
-      return (await this.#neutron.find(call, order, z.object({ network: NeutronNetwork })))?.network;
+      return (await this.#neutron.find(call, order, OneNetwork))?.network;
     });
   }
 }
-
-const ListedPorts = z.object({ ports: z.array(NeutronPort.extend({ description: z.string().optional() })) });

@@ -19,6 +19,7 @@ export const SERVER_TAG = 'amphorae';
 const MANAGEMENT_NETWORK = 'amphorae_management_network';
 
 const OneServer = z.object({ server: NovaServer });
+const Servers = z.object({ servers: z.array(NovaServer) });
 const Created = z.object({ server: z.object({ id: z.string() }) });
 const Interfaces = z.object({
   interfaceAttachments: z.array(
@@ -117,12 +118,11 @@ export class OpenstackCompute implements Compute {
 
   async list({ name }: { name?: string }, call: Call): Promise<Server[]> {
     const found: NovaServer[] = [];
-    const schema = z.object({ servers: z.array(NovaServer) });
     for (let marker: string | undefined; ; ) {
       // Nova takes a name as a regular expression; ours are plain.
       const query = { tags: SERVER_TAG, name: name && `^${name}$`, limit: String(PAGE), marker };
       const order = { method: 'GET', path: '/servers/detail', query, purpose: 'list servers' } as const;
-      const { servers } = await this.#parts.nova.send(call, order, schema);
+      const { servers } = await this.#parts.nova.send(call, order, Servers);
       found.push(...servers);
       marker = servers.at(-1)?.id;
       if (servers.length < PAGE) break;

@@ -18,6 +18,8 @@ const Rule = z.object({
 });
 const Group = z.object({ id: z.string(), security_group_rules: z.array(Rule) });
 const OneGroup = z.object({ security_group: Group });
+const Groups = z.object({ security_groups: z.array(Group) });
+const Names = z.object({ security_groups: z.array(z.object({ name: z.string() })) });
 
 /** Says of a group that it is ours; Neutron filters by equality only. */
 const DESCRIPTION = 'Load balancer of Amphorae';
@@ -71,8 +73,7 @@ export class OpenstackSecurityGroups implements SecurityGroups {
       query,
       purpose: 'list security groups',
     } as const;
-    const schema = z.object({ security_groups: z.array(z.object({ name: z.string() })) });
-    return (await this.#neutron.send(call, order, schema)).security_groups.map(({ name }) => name);
+    return (await this.#neutron.send(call, order, Names)).security_groups.map(({ name }) => name);
   }
 
   async delete(name: string, call: Call): Promise<void> {
@@ -101,9 +102,8 @@ export class OpenstackSecurityGroups implements SecurityGroups {
 
   async #named(name: string, call: Call) {
     const order = { method: 'GET', path: '/security-groups', query: { name } } as const;
-    const schema = z.object({ security_groups: z.array(Group) });
     const purpose = `list security groups named ${name}`;
-    return (await this.#neutron.send(call, { ...order, purpose }, schema)).security_groups;
+    return (await this.#neutron.send(call, { ...order, purpose }, Groups)).security_groups;
   }
 
   async #create(name: string, call: Call) {

@@ -4,6 +4,8 @@ import type { Call } from '../call.ts';
 import { Recent } from './recent.ts';
 
 const Group = z.object({ id: z.string(), name: z.string() });
+const OneGroup = z.object({ server_group: Group });
+const Groups = z.object({ server_groups: z.array(Group) });
 const PAGE = 500;
 /** Long enough for the amphorae of one load balancer to be placed with one look. */
 const REMEMBER_MS = 10_000;
@@ -28,7 +30,7 @@ export class ServerGroups {
       const body = { server_group: { name, policies: [this.#policy] } };
       const order = { method: 'POST', path: '/os-server-groups', body } as const;
       const purpose = `create server group ${name}`;
-      const made = await this.#nova.send(call, { ...order, purpose }, z.object({ server_group: Group }));
+      const made = await this.#nova.send(call, { ...order, purpose }, OneGroup);
       return made.server_group.id;
     });
     return id as string;
@@ -51,7 +53,6 @@ export class ServerGroups {
   }
 
   async #all(call: Call) {
-    const schema = z.object({ server_groups: z.array(Group) });
     const found: z.output<typeof Group>[] = [];
     for (let offset = 0; ; offset += PAGE) {
       const query = { limit: String(PAGE), offset: String(offset) };
@@ -61,7 +62,7 @@ export class ServerGroups {
         query,
         purpose: 'list server groups',
       } as const;
-      const { server_groups } = await this.#nova.send(call, order, schema);
+      const { server_groups } = await this.#nova.send(call, order, Groups);
       found.push(...server_groups);
       if (server_groups.length < PAGE) return found;
     }
