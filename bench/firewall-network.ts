@@ -1,8 +1,10 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { NftFile } from './firewall-rules.ts';
 
@@ -12,8 +14,17 @@ export const CLIENT = '10.206.0.1';
 export const EXCLUDED = '10.250.0.9';
 export const MEMBER = '10.251.0.2';
 
+/** What is under way when the client stops has arrived after that, and it is up to speed again that long after it went on. */
+const SETTLE_MS = 50;
+const SLICE_MS = 400;
+/** Of a flood, between two packets of each of its senders. */
+const SENDERS = 2;
+const SEND_EVERY_US = 100;
+
 const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
-const HAPROXY = `defaults
+const HAPROXY = `global
+  stats socket SOCKET
+defaults
   mode http
   timeout connect 5s
   timeout client 5s
@@ -36,6 +47,11 @@ frontend member
   bind ${MEMBER}:8080
   http-request return status 200 content-type text/plain string member
 `;
+
+export interface BenchClient {
+  /** Connections per second with these rules, over a short time; and the CPU time (µs) of each at both its ends. */
+  slice(rules: NftFile): Promise<{ perSecond: number; cpu: number }>;
+}
 
 /** A client, an amphora's data plane without its agent, and a member, joined by veth pairs. */
 export class BenchNetwork {
@@ -62,30 +78,84 @@ export class BenchNetwork {
     this.#in('amphora', 'conntrack', '-F');
   }
 
-  /** Connections per second that one client makes, 16 at a time, one request each; over a second. */
-  async rate(port: number, seconds = 1): Promise<number> {
-    const wrk = ['wrk', '-t1', '-c16', `-d${seconds}s`, '-H', 'Connection: close', `http://${VIP}:${port}/`];
-    const child = spawn('ip', ['netns', 'exec', this.#name('client'), ...wrk], { env });
-    let output = '';
-    child.stdout.on('data', (text) => {
-      output += text;
-    });
-    await once(child, 'close');
+  /** Have one client make connections to a port, 16 at a time, one request each, for as long as the task takes. */
+  async withClient<T>(port: number, task: (client: BenchClient) => Promise<T>): Promise<T> {
+    const child = this.#wrk(port, 3_600);
+    const slice = async (rules: NftFile) => {
+      // Not one packet of a connection is lost to a change of rules: it would be missed for a second.
+      child.kill('SIGSTOP');
+      await pause(SETTLE_MS);
+      this.load(rules);
+      child.kill('SIGCONT');
+      await pause(SETTLE_MS);
+      const ours = [child, ...this.#processes];
+      const [start, before, spent] = [performance.now(), await this.#accepted(), cpuTime(ours)];
+      await pause(SLICE_MS);
+      const connections = (await this.#accepted()) - before;
+      return {
+        perSecond: (connections * 1_000) / (performance.now() - start),
+        cpu: (cpuTime(ours) - spent) / connections,
+      };
+    };
+    try {
+      return await task({ slice });
+    } finally {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
+  }
+
+  /** Connections per second that such a client makes within a second. */
+  async rate(port: number): Promise<number> {
+    const output = await text(this.#wrk(port, 1).stdout);
     const rate = Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]);
     if (!rate) throw new Error(`wrk measured nothing: ${output}`);
     return rate;
   }
 
-  /** Send SYNs to a port from a source for as long as the task takes. */
-  async flooded<T>(port: number, source: string, task: () => Promise<T>): Promise<T> {
-    const hping = ['hping3', '-q', '-n', '-S', '-i', 'u20', '-a', source, '-p', String(port), VIP];
-    const flood = spawn('ip', ['netns', 'exec', this.#name('client'), ...hping], { env, stdio: 'ignore' });
+  /**
+   * Send SYNs to a port from a source for as long as the task takes, at a pace: who sends as fast as it can sends more where a
+   * SYN costs less. Also how many were sent in a second, and the CPU time (µs) of each with all that came of it.
+   */
+  async flooded<T>(
+    port: number,
+    source: string,
+    task: () => Promise<T>,
+  ): Promise<{ result: T; sent: number; cpuPerSyn: number }> {
+    const hping = [
+      'hping3',
+      '-q',
+      '-n',
+      '-S',
+      '-i',
+      `u${SEND_EVERY_US}`,
+      '-a',
+      source,
+      '-p',
+      String(port),
+      VIP,
+    ];
+    const command = ['netns', 'exec', this.#name('client'), 'nice', '-n', '-20', ...hping];
+    const start = performance.now();
+    const senders = Array.from({ length: SENDERS }, () =>
+      spawn('ip', command, { env, stdio: ['ignore', 'ignore', 'pipe'] }),
+    );
+    const reports = senders.map(({ stderr }) => text(stderr));
     try {
-      return await task();
+      const result = await task();
+      const [seconds, spent] = [(performance.now() - start) / 1_000, cpuTime(senders)];
+      for (const sender of senders) sender.kill('SIGINT');
+      const counts = (await Promise.all(reports)).map((report) => /(\d+) packets/.exec(report)?.[1]);
+      const sent = counts.reduce((sum, count) => sum + Number(count), 0);
+      return { result, sent: Math.round(sent / seconds), cpuPerSyn: spent / sent };
     } finally {
-      flood.kill('SIGKILL');
-      await once(flood, 'exit');
+      for (const sender of senders) sender.kill('SIGKILL');
     }
+  }
+
+  /** Forget whom the amphora has answered and who has not answered back. */
+  forgetHalfOpen(): void {
+    this.#in('amphora', 'ss', '--kill', '--no-header', 'state', 'syn-recv');
   }
 
   tracked(): number {
@@ -134,9 +204,22 @@ export class BenchNetwork {
     await pause(500);
   }
 
+  #wrk(port: number, seconds: number) {
+    const wrk = ['wrk', '-t1', '-c16', `-d${seconds}s`, '-H', 'Connection: close', `http://${VIP}:${port}/`];
+    const command = ['netns', 'exec', this.#name('client'), ...wrk];
+    return spawn('ip', command, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  }
+
+  /** Connections that haproxy has taken since it started. */
+  async #accepted(): Promise<number> {
+    const socket = connect(join(this.#directory, 'amphora.sock'));
+    socket.end('show info\n');
+    return Number(/^CumConns: (\d+)$/m.exec(await text(socket))?.[1]);
+  }
+
   #haproxy(role: string, config: string): void {
     const file = join(this.#directory, `${role}.cfg`);
-    writeFileSync(file, config);
+    writeFileSync(file, config.replace('SOCKET', join(this.#directory, `${role}.sock`)));
     const command = ['netns', 'exec', this.#name(role), 'haproxy', '-db', '-f', file];
     this.#processes.push(spawn('ip', command, { env, stdio: 'ignore' }));
   }
@@ -152,4 +235,16 @@ export class BenchNetwork {
   #name(role: string): string {
     return `${this.#suffix}-${role}`;
   }
+}
+
+/**
+ * CPU time of processes that run, in µs. What the kernel does with a packet is in it: on these links it happens where the
+ * packet is sent.
+ */
+function cpuTime(processes: ChildProcess[]): number {
+  return processes
+    .flatMap(({ pid }) =>
+      readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}/schedstat`),
+    )
+    .reduce((sum, path) => sum + Number(readFileSync(path, 'utf8').split(' ')[0]) / 1_000, 0);
 }
