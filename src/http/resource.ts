@@ -2,9 +2,9 @@ import type { Context } from 'hono';
 import type { SelectQueryBuilder } from 'kysely';
 import type { z } from 'zod';
 import type { Db, Queryable } from '../store/database.ts';
-import { keyedQuery } from '../store/keyed-query.ts';
-import { type Attribute, equals, isUuid, listPage, UnknownMarkerError } from '../store/list.ts';
+import { type Attribute, equals, isOneOf, isUuid, listPage, UnknownMarkerError } from '../store/list.ts';
 import type { Database } from '../store/schema.ts';
+import { type Lookup, sharedLookup } from '../store/shared-lookup.ts';
 import { badRequest, notFound, type ResourceName } from './fault.ts';
 import { pageLinks, parseListQuery, selectFields } from './list.ts';
 
@@ -43,37 +43,34 @@ export function pathId(context: Context, resource: ResourceName, parameter = 'id
 
 /**
  * One row.
- * @param narrow restricts it to the objects of a parent.
+ * @param id as the database writes it
  * @throws Fault 404
  */
 export async function findRow<T extends keyof Database, Row extends { id: string }>(
   db: Queryable,
   resource: Resource<T, Row>,
   id: string,
-  narrow?: (query: Query<T, Row>) => Query<T, Row>,
 ): Promise<Row> {
-  const [row] =
-    narrow === undefined && isUuid(id)
-      ? await rowsById(resource)(db, id)
-      : await (narrow ?? unchanged)(resource.select(db)).where(equals(resource.attributes.id, id)).execute();
+  const row = isUuid(id)
+    ? await lookupOf(resource)(db, id)
+    : (await resource.select(db).where(equals(resource.attributes.id, id)).execute())[0];
   if (row === undefined) throw notFound(resource.title, id);
   return row;
 }
 
-const unchanged = <Q>(query: Q): Q => query;
-
-type RowsById<Row> = (db: Queryable, id: string) => Promise<Row[]>;
-const queries = new WeakMap<object, RowsById<never>>();
+const lookups = new WeakMap<object, Lookup<never>>();
 
 /** How to ask for one row of a resource: by far the most frequent question. */
-function rowsById<T extends keyof Database, Row extends { id: string }>(
+function lookupOf<T extends keyof Database, Row extends { id: string }>(
   resource: Resource<T, Row>,
-): RowsById<Row> {
-  const known = queries.get(resource) as RowsById<Row> | undefined;
+): Lookup<Row> {
+  const known = lookups.get(resource) as Lookup<Row> | undefined;
   if (known !== undefined) return known;
-  const query = keyedQuery<Row>((db, id) => resource.select(db).where(equals(resource.attributes.id, id)));
-  queries.set(resource, query as RowsById<never>);
-  return query;
+  const lookup = sharedLookup<Row>((db, ids) =>
+    resource.select(db).where(isOneOf(resource.attributes.id, ids)),
+  );
+  lookups.set(resource, lookup as Lookup<never>);
+  return lookup;
 }
 
 /** Answer with one object under its root key. */

@@ -131,6 +131,11 @@ export function equals({ type, expression }: Attribute, value: string): RawBuild
   }
 }
 
+/** Whether an identity is one of these, all of which its type can hold. */
+export function isOneOf({ type, expression }: Attribute, values: string[]): RawBuilder<boolean> {
+  return sql`${expression} = any(${values}::${sql.raw(type)}[])`;
+}
+
 /**
  * Rows strictly beyond a position. Null counts as greater than every value, as in the order.
  * @param nullable how many of the first keys may be null; the others have one direction, and an index can find their place

@@ -124,7 +124,7 @@ function parameterOf(context: Context, name: string): string {
 }
 
 async function projectOf({ db }: Api, { table, title }: ObjectKind, id: string): Promise<string> {
-  const projectId = isUuid(id) ? await findProject(db, table, id) : undefined;
+  const projectId = isUuid(id) ? await findProject(db, table, id.toLowerCase()) : undefined;
   if (projectId === undefined) throw notFound(title, id);
   return projectId;
 }

@@ -16,6 +16,7 @@ import type { Api } from '../api.ts';
 import { withoutProject } from '../attributes.ts';
 import { readBody } from '../body.ts';
 import { type Change, changeBelow, toCreate, toDelete, toUpdate } from '../change.ts';
+import { notFound } from '../fault.ts';
 import { newId } from '../idempotency.ts';
 import { presentProvisioned } from '../present.ts';
 import { answerList, answerOne, findRow, type OctaviaResource, pathId } from '../resource.ts';
@@ -106,9 +107,9 @@ function findPolicy(api: Api, context: Context) {
 /** The rule of the path; 404 also when the policy is unknown or another one. */
 async function findRule(api: Api, context: Context): Promise<L7Rule> {
   const { id: policyId } = await findPolicy(api, context);
-  return findRow(api.db, l7Rules, pathId(context, 'L7 Rule'), (query) =>
-    query.where('l7policy_id', '=', policyId),
-  );
+  const rule = await findRow(api.db, l7Rules, pathId(context, 'L7 Rule'));
+  if (rule.l7policy_id !== policyId) throw notFound('L7 Rule', rule.id);
+  return rule;
 }
 
 /** Mark a policy, and its listener, as changing with a rule of it. */

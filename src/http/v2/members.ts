@@ -10,7 +10,7 @@ import {
 import { type Api, networkSeenBy } from '../api.ts';
 import { readBody } from '../body.ts';
 import { changeBelow, toDelete, toUpdate } from '../change.ts';
-import { conflict } from '../fault.ts';
+import { conflict, notFound } from '../fault.ts';
 import { newId } from '../idempotency.ts';
 import { checkMemberFamilies, findMemberNetworks, loadVnicTypes, memberRow } from '../member-placement.ts';
 import { presentCommon } from '../present.ts';
@@ -114,7 +114,9 @@ export function memberRoutes(api: Api): Hono {
 /** The member of the path; 404 also when the pool is unknown or another one. */
 async function findMember(api: Api, context: Context): Promise<Member> {
   const { id: poolId } = await findRow(api.db, pools, pathId(context, 'Pool', 'poolId'));
-  return findRow(api.db, members, pathId(context, 'Member'), (query) => query.where('pool_id', '=', poolId));
+  const member = await findRow(api.db, members, pathId(context, 'Member'));
+  if (member.pool_id !== poolId) throw notFound('Member', member.id);
+  return member;
 }
 
 export function presentMember(row: Member) {
