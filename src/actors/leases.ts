@@ -14,8 +14,9 @@ interface Held {
 }
 
 /**
- * Keeps this node's share of the partitions. Leases are renewed at a third of their life; when the database cannot be
- * reached, all are dropped before they end there, so that no other node can own one at the same time.
+ * Keeps this node's share of the partitions. Leases are renewed at a third of their life, and earlier where one of
+ * a node that renews no more ends before: that is taken over at once. When the database cannot be reached, all are dropped
+ * before they end there, so that no other node can own one at the same time.
  */
 export class Leases {
   readonly #store: ActorStore;
@@ -28,6 +29,8 @@ export class Leases {
   /** Ours in the store still, while what ran for them is being stopped. */
   readonly #leaving = new Set<number>();
   #validUntil = 0;
+  /** Until it is time to renew. */
+  #pauseMs = 0;
   #inherit = true;
   #closed = false;
   #cancelTimer = () => {};
@@ -87,7 +90,7 @@ export class Leases {
 
   #schedule(): void {
     if (this.#closed) return;
-    this.#cancelTimer = this.#clock.after(this.#leaseMs / 3, () => {
+    this.#cancelTimer = this.#clock.after(this.#pauseMs, () => {
       this.refresh().finally(() => this.#schedule());
     });
   }
@@ -96,8 +99,14 @@ export class Leases {
     if (this.#closed) return;
     // The lease is counted from before the request, and ends here a tenth earlier than in the database.
     const asked = this.#clock.now();
-    const { leases, share } = await this.#store.renewLeases(this.#node, this.#leaseMs, this.#inherit);
+    this.#pauseMs = this.#leaseMs / 3;
+    const { leases, share, freeInMs } = await this.#store.renewLeases(
+      this.#node,
+      this.#leaseMs,
+      this.#inherit,
+    );
     this.#inherit = false;
+    this.#pauseMs = Math.min(this.#pauseMs, freeInMs + 1);
     this.#validUntil = asked + this.#leaseMs * 0.9;
     this.#cancelExpiry();
     this.#cancelExpiry = this.#clock.after(this.#validUntil - this.#clock.now(), () => this.#expire());

@@ -5,7 +5,16 @@ import { statementName } from '../store/statement.ts';
 import type { Envelope } from './bus.ts';
 import { type CommitAnswer, commitStatement, type RowChangeCompiler } from './commit-statement.ts';
 import { Slots } from './slots.ts';
-import type { ActorId, ActorRow, ActorStore, Commit, CommitResult, Lease, StoredTimer } from './store.ts';
+import type {
+  ActorId,
+  ActorRow,
+  ActorStore,
+  Commit,
+  CommitResult,
+  Lease,
+  Renewal,
+  StoredTimer,
+} from './store.ts';
 
 /** Two are enough to keep the database at work while answers are on their way; more would only make batches smaller. */
 const BATCHES_AT_ONCE = 2;
@@ -140,11 +149,7 @@ export class PostgresActorStore implements ActorStore {
     );
   }
 
-  async renewLeases(
-    node: string,
-    leaseMs: number,
-    inherit: boolean,
-  ): Promise<{ leases: Lease[]; share: number }> {
+  async renewLeases(node: string, leaseMs: number, inherit: boolean): Promise<Renewal> {
     await this.#queryAtOnce(
       `INSERT INTO nodes (id, seen_at, draining) VALUES ($1, now(), false)
        ON CONFLICT (id) DO UPDATE SET seen_at = now(), draining = false`,
@@ -163,10 +168,17 @@ export class PostgresActorStore implements ActorStore {
       `SELECT (SELECT count(*)::int FROM nodes
            WHERE seen_at BETWEEN now() - $2 * interval '1 millisecond' AND ${life}) AS nodes,
          (SELECT count(*)::int FROM partitions) AS partitions,
-         (SELECT count(*)::int FROM partitions WHERE owner = $1 AND lease_until > now() AND NOT $3) AS held`,
+         (SELECT count(*)::int FROM partitions WHERE owner = $1 AND lease_until > now() AND NOT $3) AS held,
+         (SELECT (extract(epoch FROM min(lease_until) - now()) * 1000)::float8 FROM partitions
+           WHERE owner <> $1 AND lease_until > now()) AS free`,
       [node, leaseMs, inherit],
     );
-    const { nodes, partitions, held } = rows[0] as { nodes: number; partitions: number; held: number };
+    const { nodes, partitions, held, free } = rows[0] as {
+      nodes: number;
+      partitions: number;
+      held: number;
+      free: number | null;
+    };
     const share = Math.ceil(partitions / Math.max(nodes, 1));
     await this.#queryAtOnce(
       `UPDATE partitions SET owner = $1, epoch = epoch + 1, lease_until = ${life}
@@ -180,7 +192,7 @@ export class PostgresActorStore implements ActorStore {
       'SELECT id AS partition, epoch FROM partitions WHERE owner = $1 AND lease_until > now() ORDER BY id',
       [node],
     );
-    return { leases: leases as unknown as Lease[], share };
+    return { leases: leases as unknown as Lease[], share, freeInMs: free ?? Number.POSITIVE_INFINITY };
   }
 
   async releaseLeases(node: string, partitions: number[]): Promise<void> {

@@ -72,6 +72,16 @@ export interface Lease {
   epoch: number;
 }
 
+/** What a node has after it has renewed its leases. */
+export interface Renewal {
+  /** All leases held now. */
+  leases: Lease[];
+  /** How many it may hold. */
+  share: number;
+  /** Until the first lease of another node ends, unless that renews it; infinite where there is none. */
+  freeInMs: number;
+}
+
 /** What the runtime asks of its store. Times are the database's clock. */
 export interface ActorStore {
   load(actor: ActorId): Promise<ActorRow | undefined>;
@@ -91,9 +101,8 @@ export interface ActorStore {
   /**
    * Announce the node, renew its leases of `leaseMs` and, up to an even share among the live nodes, take free ones. With
    * `inherit`, leases that an earlier process of the same node left are taken over at once.
-   * @returns all leases held now
    */
-  renewLeases(node: string, leaseMs: number, inherit: boolean): Promise<{ leases: Lease[]; share: number }>;
+  renewLeases(node: string, leaseMs: number, inherit: boolean): Promise<Renewal>;
   /** Give leases back before their end, so that other nodes can take them at once. */
   releaseLeases(node: string, partitions: number[]): Promise<void>;
   /** Announce the end of the node. */

@@ -368,12 +368,15 @@ export function storeContract(open: () => Promise<StoreHarness>): void {
   promise('a lease that has ended is free, and not even its holder gets it back as it was', async (given) => {
     const { store, actor, epoch, elapse } = given;
     await store.renewLeases(NODE, 300, false);
-    assert.equal((await store.renewLeases('node-b', 300, false)).leases, []);
+    const { leases: none, freeInMs } = await store.renewLeases('node-b', 300, false);
+    assert.equal(none, []);
+    assert.ok(freeInMs > 0 && freeInMs <= 300, `${freeInMs} ms`);
     await elapse(500);
     const { leases } = await store.renewLeases('node-b', 400, false);
     const taken = leases.find(({ partition }) => partition === actor.partition);
     assert.is(leases.length, PARTITIONS);
     assert.ok(taken && taken.epoch > epoch);
+    assert.is((await store.renewLeases('node-b', 400, false)).freeInMs, Number.POSITIVE_INFINITY);
     assert.equal((await store.renewLeases(NODE, LEASE_MS, false)).leases, []);
   });
 
@@ -388,7 +391,8 @@ export function storeContract(open: () => Promise<StoreHarness>): void {
   );
 
   promise('two nodes share the partitions evenly; one that leaves makes room', async ({ store }) => {
-    assert.equal(await store.renewLeases('node-b', LEASE_MS, false), { leases: [], share: PARTITIONS / 2 });
+    const late = await store.renewLeases('node-b', LEASE_MS, false);
+    assert.equal([late.leases, late.share], [[], PARTITIONS / 2]);
     const { leases, share } = await store.renewLeases(NODE, LEASE_MS, false);
     assert.equal([leases.length, share], [PARTITIONS, PARTITIONS / 2]);
     const surplus = leases.slice(share).map(({ partition }) => partition);

@@ -7,7 +7,7 @@ import type {
   ActorStore,
   Commit,
   CommitResult,
-  Lease,
+  Renewal,
   Step,
   StoredTimer,
 } from '../../src/actors/store.ts';
@@ -161,11 +161,7 @@ export class SimulatedStore implements ActorStore {
     }
   }
 
-  async renewLeases(
-    node: string,
-    leaseMs: number,
-    inherit: boolean,
-  ): Promise<{ leases: Lease[]; share: number }> {
+  async renewLeases(node: string, leaseMs: number, inherit: boolean): Promise<Renewal> {
     const now = this.#parts.now();
     this.#nodes.set(node, now);
     const held = ({ owner, leaseUntil }: Partition) => owner === node && leaseUntil > now;
@@ -187,7 +183,10 @@ export class SimulatedStore implements ActorStore {
     const leases = this.#partitions.flatMap((partition, index) =>
       held(partition) ? [{ partition: index, epoch: partition.epoch }] : [],
     );
-    return { leases, share };
+    const others = this.#partitions.filter(
+      ({ owner, leaseUntil }) => owner !== null && owner !== node && leaseUntil > now,
+    );
+    return { leases, share, freeInMs: Math.min(...others.map(({ leaseUntil }) => leaseUntil - now)) };
   }
 
   async releaseLeases(node: string, partitions: number[]): Promise<void> {

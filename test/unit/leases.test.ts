@@ -17,7 +17,7 @@ function open() {
   const store = new SimulatedStore({ now: () => time.now, random, applyRowChange: () => {} });
   const log = pino({ level: 'silent' });
   const start = async (node: string, { deaf = false } = {}) => {
-    const { clock } = new SimulatedProcess(node, time, random);
+    const process = new SimulatedProcess(node, time, random);
     const epochs = new Map<number, number>();
     const listener: LeaseListener = {
       gained: (partition, epoch) => void epochs.set(partition, epoch),
@@ -26,9 +26,9 @@ function open() {
         if (deaf) await new Promise(() => {});
       },
     };
-    const leases = new Leases(store, { node, leaseMs: LEASE_MS, clock, log }, listener);
+    const leases = new Leases(store, { node, leaseMs: LEASE_MS, clock: process.clock, log }, listener);
     await leases.start();
-    return { leases, epochs, held: () => leases.partitions().length };
+    return { leases, epochs, held: () => leases.partitions().length, die: () => process.kill() };
   };
   const pass = (ms: number) => time.run(() => false, ms);
   return { store, start, pass };
@@ -77,6 +77,20 @@ test('leases that are lost and gained again have a higher epoch', async () => {
   await store.releaseLeases('node', [0]);
   await pass(LEASE_MS / 2);
   assert.ok((node.epochs.get(0) ?? 0) > before);
+});
+
+test('what a dead node held is taken as soon as its lease ends', async () => {
+  const { start, pass } = open();
+  const dying = await start('dying');
+  await pass(LEASE_MS / 12);
+  const heir = await start('heir');
+  await pass(LEASE_MS / 3);
+  dying.die();
+  const lastRenewal = LEASE_MS / 3;
+  await pass(LEASE_MS + lastRenewal - (LEASE_MS * 5) / 12 - 20);
+  assert.is(heir.held(), PARTITIONS / 2);
+  await pass(40);
+  assert.is(heir.held(), PARTITIONS);
 });
 
 test.run();
