@@ -164,6 +164,22 @@ export class Operator {
     return flavor.id;
   }
 
+  /** An availability zone of this name with one host. */
+  async zone(name: string, host: string): Promise<void> {
+    const Made = z.object({ aggregate: z.object({ id: z.number() }) });
+    const { aggregate } = await this.#make('nova', '/os-aggregates', Made, {
+      aggregate: { name, availability_zone: name },
+    });
+    const path = `/os-aggregates/${aggregate.id}`;
+    this.#undo.push(async () => {
+      // A host with servers does not leave its zone.
+      await this.#removeServers();
+      await this.#make('nova', `${path}/action`, z.unknown(), { remove_host: { host } });
+      await this.#remove('nova', path);
+    });
+    await this.#make('nova', `${path}/action`, z.unknown(), { add_host: { host } });
+  }
+
   /** A resource provider with so many of a resource; gone when the answer is called. */
   async inventory(resourceClass: string, total: number): Promise<() => Promise<unknown>> {
     const Made = z.object({ uuid: z.string() });

@@ -34,6 +34,8 @@ export interface ControlPlane {
   remove(id: string): Promise<void>;
   /** A flavor of load balancers with this data. */
   flavor(data: object): Promise<string>;
+  /** An availability zone of load balancers, named as that of Nova in which their servers are to be. */
+  zone(name: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -134,6 +136,16 @@ export async function startControlPlane(settings: Partial<Config>): Promise<Cont
         flavor: { name: flavorprofile.id, flavor_profile_id: flavorprofile.id },
       });
       return flavor.id;
+    },
+    async zone(name) {
+      const base = '/v2.0/lbaas/availabilityzone';
+      const availability_zone_data = JSON.stringify({ compute_zone: name });
+      const profile = { name, provider_name: 'amphora', availability_zone_data };
+      const { availability_zone_profile: made } = await client.call<{
+        availability_zone_profile: { id: string };
+      }>('POST', `${base}profiles`, { availability_zone_profile: profile });
+      const availability_zone = { name, availability_zone_profile_id: made.id };
+      await client.call('POST', `${base}s`, { availability_zone });
     },
     async stop() {
       await controller.close();

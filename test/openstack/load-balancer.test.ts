@@ -1,12 +1,14 @@
 // timeout: 1500
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Config } from '../../src/config.ts';
 import { Operator } from './cloud.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 
 // Load balancers on real Keystone, Neutron, Nova, Placement and Glance; seen from outside after each step.
 
 let operator: Operator;
+let settings: Partial<Config>;
 let plane: ControlPlane;
 let vip: { networkId: string; subnetId: string };
 let members: { networkId: string; subnetId: string };
@@ -20,11 +22,12 @@ test.before(async () => {
   members = await operator.network({ physicalNetwork: 'physnet1', cidr: '10.31.0.0/24' });
   const management = await operator.network({ physicalNetwork: 'physnet1', cidr: '10.32.0.0/24' });
   await operator.image(operator.name);
-  plane = await startControlPlane({
+  settings = {
     openstack_compute_flavor: await operator.computeFlavor(),
     openstack_image_tag: operator.name,
     openstack_management_networks: [management.networkId],
-  });
+  };
+  plane = await startControlPlane(settings);
   sriov = await plane.flavor({ sriov_vip: true, allow_member_sriov: true });
   const unsatisfied = await operator.computeFlavor({ 'aggregate_instance_extra_specs:lb': 'nowhere' });
   nowhere = await plane.flavor({ compute_flavor: unsatisfied });
@@ -161,6 +164,34 @@ scenario(
       .filter(({ method, path }) => method === 'POST' && /os-interface/.test(path));
     assert.equal(attached, []);
     await plane.remove(balancer.id);
+  },
+);
+
+scenario(
+  'by a setting, the VF of a VIP is plugged after the boot; the server is in the zone that is asked for',
+  async () => {
+    const zone = `zone-${operator.name}`;
+    await operator.zone(zone, 'compute2');
+    const octavian = await startControlPlane({ ...settings, vip_port_at_boot: false });
+    try {
+      await octavian.zone(zone);
+      const balancer = await octavian.create({
+        vip_subnet_id: vip.subnetId,
+        flavor_id: await octavian.flavor({ sriov_vip: true }),
+        availability_zone: zone,
+      });
+      assert.is(balancer.provisioning_status, 'ACTIVE', JSON.stringify(balancer.provisioning_error));
+      const plugged = octavian.calls.filter(
+        ({ method, path }) => method === 'POST' && /os-interface/.test(path),
+      );
+      assert.is(plugged.length, 1);
+      const { base, hosts } = await operator.partsOf(balancer.id);
+      assert.equal([base['binding:vnic_type'], base['binding:vif_type']], ['direct', 'hw_veb']);
+      assert.equal(hosts, ['compute2']);
+      await octavian.remove(balancer.id);
+    } finally {
+      await octavian.stop();
+    }
   },
 );
 
