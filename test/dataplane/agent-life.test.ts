@@ -141,6 +141,13 @@ test("an Octavia controller, which knows no epochs, drives a fresh amphora with 
   ]);
   assert.equal((await call('POST', '/1.0/security-group', group)).json(), { message: 'OK' });
   assert.is(await served(), 'served');
+  const { networks } = (await call('GET', '/1.0/details')).json();
+  assert.equal(Object.keys(networks), ['eth1']);
+  const counted = async (way: string) =>
+    Number(await amphora.inDataPlane(['cat', `/sys/class/net/eth1/statistics/${way}_bytes`]));
+  const { network_rx, network_tx } = networks.eth1;
+  assert.ok(network_rx > 0 && network_rx <= (await counted('rx')), `received ${network_rx}`);
+  assert.ok(network_tx > 0 && network_tx <= (await counted('tx')), `sent ${network_tx}`);
 });
 
 test('an interface is found by its address in any spelling', async () => {
