@@ -210,7 +210,8 @@ export async function testAuthentication(keystone: TestKeystone, cacheSeconds: n
           `/v2/lbaas/${path(id)}`,
           ['GET', 'DELETE'].includes(method) ? undefined : body(id),
         );
-      assert.is((await ask('beta-member', id)).status, 403, `${method} ${path(id)}`);
+      for (const written of [id, id.toUpperCase()])
+        assert.is((await ask('beta-member', written)).status, 403, `${method} ${path(written)}`);
       assert.is((await ask('alpha-member', randomUUID())).status, 404, `${method} ${path('unknown')}`);
     }
     assert.is(
