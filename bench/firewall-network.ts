@@ -48,9 +48,19 @@ frontend member
   http-request return status 200 content-type text/plain string member
 `;
 
+/** What a short time saw; CPU times in µs. */
+export interface Slice {
+  perSecond: number;
+  /** Of a connection, at both its ends. */
+  cpu: number;
+  /** Under a flood: SYNs in a second, and the CPU time of each with all that came of it. */
+  sent?: number;
+  cpuOfSyn?: number;
+}
+
 export interface BenchClient {
-  /** Connections per second with these rules, over a short time; and the CPU time (µs) of each at both its ends. */
-  slice(rules: NftFile): Promise<{ perSecond: number; cpu: number }>;
+  /** How connections fare with these rules. */
+  slice(rules: NftFile): Promise<Slice>;
 }
 
 /** A client, an amphora's data plane without its agent, and a member, joined by veth pairs. */
@@ -58,6 +68,7 @@ export class BenchNetwork {
   readonly #suffix = `bench-${process.pid}`;
   readonly #directory = mkdtempSync(join(tmpdir(), 'amphorae-bench-'));
   readonly #processes: ChildProcess[] = [];
+  #senders: ChildProcess[] = [];
 
   static async start(): Promise<BenchNetwork> {
     const network = new BenchNetwork();
@@ -80,24 +91,21 @@ export class BenchNetwork {
 
   /** Have one client make connections to a port, 16 at a time, one request each, for as long as the task takes. */
   async withClient<T>(port: number, task: (client: BenchClient) => Promise<T>): Promise<T> {
-    const child = this.#wrk(port, 3_600);
-    const slice = async (rules: NftFile) => {
+    const wrk = ['wrk', '-t1', '-c16', '-d3600s', '-H', 'Connection: close', `http://${VIP}:${port}/`];
+    const child = spawn('ip', ['netns', 'exec', this.#name('client'), ...wrk], { env, stdio: 'ignore' });
+    const slice = async (rules: NftFile): Promise<Slice> => {
       // Not one packet of a connection is lost to a change of rules: it would be missed for a second.
       child.kill('SIGSTOP');
       await pause(SETTLE_MS);
       this.load(rules);
+      // Whom the amphora has answered and who has not answered back.
+      if (this.#senders.length > 0) this.#in('amphora', 'ss', '--kill', '--no-header', 'state', 'syn-recv');
       child.kill('SIGCONT');
       await pause(SETTLE_MS);
-      const ours = [child, ...this.#processes];
-      const [start, before, spent] = [performance.now(), await this.#accepted(), cpuTime(ours)];
-      await pause(SLICE_MS);
-      const connections = (await this.#accepted()) - before;
-      return {
-        perSecond: (connections * 1_000) / (performance.now() - start),
-        cpu: (cpuTime(ours) - spent) / connections,
-      };
+      return this.#measure([child, ...this.#processes]);
     };
     try {
+      await pause(SETTLE_MS);
       return await task({ slice });
     } finally {
       child.kill('SIGKILL');
@@ -105,23 +113,11 @@ export class BenchNetwork {
     }
   }
 
-  /** Connections per second that such a client makes within a second. */
-  async rate(port: number): Promise<number> {
-    const output = await text(this.#wrk(port, 1).stdout);
-    const rate = Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]);
-    if (!rate) throw new Error(`wrk measured nothing: ${output}`);
-    return rate;
-  }
-
   /**
    * Send SYNs to a port from a source for as long as the task takes, at a pace: who sends as fast as it can sends more where a
-   * SYN costs less. Also how many were sent in a second, and the CPU time (µs) of each with all that came of it.
+   * SYN costs less.
    */
-  async flooded<T>(
-    port: number,
-    source: string,
-    task: () => Promise<T>,
-  ): Promise<{ result: T; sent: number; cpuPerSyn: number }> {
+  async flooded<T>(port: number, source: string, task: () => Promise<T>): Promise<T> {
     const hping = [
       'hping3',
       '-q',
@@ -136,26 +132,16 @@ export class BenchNetwork {
       VIP,
     ];
     const command = ['netns', 'exec', this.#name('client'), 'nice', '-n', '-20', ...hping];
-    const start = performance.now();
-    const senders = Array.from({ length: SENDERS }, () =>
-      spawn('ip', command, { env, stdio: ['ignore', 'ignore', 'pipe'] }),
-    );
-    const reports = senders.map(({ stderr }) => text(stderr));
+    this.#senders = Array.from({ length: SENDERS }, () => spawn('ip', command, { env, stdio: 'ignore' }));
     try {
-      const result = await task();
-      const [seconds, spent] = [(performance.now() - start) / 1_000, cpuTime(senders)];
-      for (const sender of senders) sender.kill('SIGINT');
-      const counts = (await Promise.all(reports)).map((report) => /(\d+) packets/.exec(report)?.[1]);
-      const sent = counts.reduce((sum, count) => sum + Number(count), 0);
-      return { result, sent: Math.round(sent / seconds), cpuPerSyn: spent / sent };
+      return await task();
     } finally {
-      for (const sender of senders) sender.kill('SIGKILL');
+      for (const sender of this.#senders) {
+        sender.kill('SIGKILL');
+        await once(sender, 'exit');
+      }
+      this.#senders = [];
     }
-  }
-
-  /** Forget whom the amphora has answered and who has not answered back. */
-  forgetHalfOpen(): void {
-    this.#in('amphora', 'ss', '--kill', '--no-header', 'state', 'syn-recv');
   }
 
   tracked(): number {
@@ -204,10 +190,24 @@ export class BenchNetwork {
     await pause(500);
   }
 
-  #wrk(port: number, seconds: number) {
-    const wrk = ['wrk', '-t1', '-c16', `-d${seconds}s`, '-H', 'Connection: close', `http://${VIP}:${port}/`];
-    const command = ['netns', 'exec', this.#name('client'), ...wrk];
-    return spawn('ip', command, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  async #measure(servers: ChildProcess[]): Promise<Slice> {
+    const look = async () => ({
+      at: performance.now() / 1_000,
+      connections: await this.#accepted(),
+      cpu: cpuTime(servers),
+      sent: sleeps(this.#senders),
+      flood: cpuTime(this.#senders),
+    });
+    const before = await look();
+    await pause(SLICE_MS);
+    const after = await look();
+    const [connections, seconds] = [after.connections - before.connections, after.at - before.at];
+    const sent = after.sent - before.sent;
+    return {
+      perSecond: connections / seconds,
+      cpu: (after.cpu - before.cpu) / connections,
+      ...(sent > 0 && { sent: sent / seconds, cpuOfSyn: (after.flood - before.flood) / sent }),
+    };
   }
 
   /** Connections that haproxy has taken since it started. */
@@ -247,4 +247,14 @@ function cpuTime(processes: ChildProcess[]): number {
       readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}/schedstat`),
     )
     .reduce((sum, path) => sum + Number(readFileSync(path, 'utf8').split(' ')[0]) / 1_000, 0);
+}
+
+/** How often processes went to sleep; a sender does after each SYN. */
+function sleeps(processes: ChildProcess[]): number {
+  return processes
+    .map(
+      ({ pid }) =>
+        /^voluntary_ctxt_switches:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1],
+    )
+    .reduce((sum, count) => sum + Number(count), 0);
 }

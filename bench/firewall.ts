@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ListenerRule } from '../src/amphora-api/security-group.ts';
 import { TestAmphora } from '../test/support/test-amphora.ts';
-import { BenchNetwork, CLIENT, EXCLUDED } from './firewall-network.ts';
+import { type BenchClient, BenchNetwork, CLIENT, EXCLUDED, type Slice } from './firewall-network.ts';
 import { listenerRules, type NftFile, networks, none, ours, upstream } from './firewall-rules.ts';
 import { percentiles, round } from './statistics.ts';
 
@@ -16,52 +16,50 @@ import { percentiles, round } from './statistics.ts';
  */
 const rounds = Number(process.argv[2] ?? 25);
 
-interface Measured {
-  perSecond: number;
-  /** CPU time in µs: of a connection, or of each SYN of a flood. */
-  cpu: number;
-  /** SYNs of a flood in a second. */
-  sent?: number;
-}
-
 /**
  * Medians of each variant, and of its ratios to the mean of what no rules gave just before it and just after. The order is
- * another in each round. Of two machines of one speed the rate is what counts; where others use this one, the CPU time.
+ * another in each round. On a machine of one's own the rate is what counts; where others use it, the CPU time (µs).
  */
-async function compare(
-  variants: Record<string, NftFile>,
-  measure: (rules: NftFile) => Promise<Measured>,
-): Promise<object> {
-  const taken = new Map(Object.keys(variants).map((name) => [name, [] as [Measured, Measured][]]));
-  let before = await measure(none);
+async function compare(variants: Record<string, NftFile>, client: BenchClient): Promise<object> {
+  const taken = new Map(Object.keys(variants).map((name) => [name, [] as Pair[]]));
+  let before = await client.slice(none);
   for (let each = 0; each < rounds; each += 1) {
     const order = [...taken].map((entry) => ({ entry, at: randomInt(2 ** 32) })).sort((a, b) => a.at - b.at);
     for (const { entry } of order) {
-      const [name, results] = entry;
-      const measured = await measure(variants[name] ?? none);
-      const after = await measure(none);
-      const mean = (of: 'perSecond' | 'cpu') => (before[of] + after[of]) / 2;
-      results.push([measured, { perSecond: mean('perSecond'), cpu: mean('cpu') }]);
+      const [name, pairs] = entry;
+      const ours = await client.slice(variants[name] ?? none);
+      const after = await client.slice(none);
+      pairs.push({ ours, none: [before, after] });
       before = after;
     }
   }
-  return Object.fromEntries([...taken].map(([name, results]) => [name, summary(results)]));
+  return Object.fromEntries([...taken].map(([name, pairs]) => [name, summary(pairs)]));
 }
 
-function summary(results: [Measured, Measured][]): object {
-  const median = (values: number[]) => percentiles(values).p50;
-  const ratioOf = (ratios: number[]) => {
-    const sorted = ratios.sort((a, b) => a - b);
-    const at = (share: number) => round(sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN);
+interface Pair {
+  ours: Slice;
+  none: [Slice, Slice];
+}
+
+function summary(pairs: Pair[]): object {
+  const median = (key: keyof Slice) => percentiles(pairs.flatMap(({ ours }) => ours[key] ?? [])).p50;
+  const ratio = (key: keyof Slice) => {
+    const ratios = pairs
+      .map(
+        ({ ours, none: [before, after] }) =>
+          (2 * (ours[key] ?? 0)) / ((before[key] ?? 0) + (after[key] ?? 0)),
+      )
+      .sort((a, b) => a - b);
+    const at = (share: number) => round(ratios[Math.floor((ratios.length - 1) * share)] ?? Number.NaN);
     return { median: at(0.5), quartiles: [at(0.25), at(0.75)] };
   };
-  const sent = results.flatMap(([{ sent = [] }]) => sent);
+  const flooded = pairs.some(({ ours }) => ours.sent !== undefined);
   return {
-    perSecond: Math.round(median(results.map(([{ perSecond }]) => perSecond))),
-    rateRatio: ratioOf(results.map(([ours, none]) => ours.perSecond / none.perSecond)),
-    cpu: median(results.map(([{ cpu }]) => cpu)),
-    cpuRatio: ratioOf(results.map(([ours, none]) => none.cpu / ours.cpu)),
-    ...(sent.length > 0 && { sent: median(sent) }),
+    perSecond: median('perSecond'),
+    rateRatio: ratio('perSecond'),
+    cpu: median('cpu'),
+    cpuRatio: ratio('cpu'),
+    ...(flooded && { sent: median('sent'), cpuOfSyn: median('cpuOfSyn'), cpuOfSynRatio: ratio('cpuOfSyn') }),
   };
 }
 
@@ -85,29 +83,25 @@ async function connections(network: BenchNetwork): Promise<object> {
     "1,000 networks, last matches, Octavia's rules": upstream(thousandLast),
   };
   const compared = (port: number, variants: Record<string, NftFile>) =>
-    network.withClient(port, (client) => compare(variants, (rules) => client.slice(rules)));
+    network.withClient(port, (client) => compare(variants, client));
   return { byItself: await compared(80, byItself), throughToMember: await compared(81, through) };
 }
 
 async function floods(network: BenchNetwork): Promise<object> {
   const variants = { none, ours: ours(thousandLast), "Octavia's rules": upstream(thousandLast) };
-  const under = (port: number, source: string) => async (rules: NftFile) => {
-    network.load(rules);
-    network.forgetHalfOpen();
-    const { result, sent, cpuPerSyn } = await network.flooded(port, source, () => network.rate(80));
-    return { perSecond: result, sent, cpu: cpuPerSyn };
-  };
-  const tracked = async (rules: NftFile) => {
-    await under(80, CLIENT)(rules);
-    return network.tracked();
-  };
+  const under = (port: number, source: string, task: (client: BenchClient) => Promise<object>) =>
+    network.flooded(port, source, () => network.withClient(80, task));
+  const compared = (client: BenchClient) => compare(variants, client);
   return {
-    closedPort: await compare(variants, under(9_999, EXCLUDED)),
-    excludedSource: await compare(variants, under(80, EXCLUDED)),
-    trackedUnderFloodFromAllowedSource: {
-      ours: await tracked(variants.ours),
-      "Octavia's rules": await tracked(upstream(thousandLast)),
-    },
+    closedPort: await under(9_999, EXCLUDED, compared),
+    excludedSource: await under(80, EXCLUDED, compared),
+    trackedUnderFloodFromAllowedSource: await under(80, CLIENT, async (client) => {
+      const tracked = async (rules: NftFile) => {
+        await client.slice(rules);
+        return network.tracked();
+      };
+      return { ours: await tracked(variants.ours), "Octavia's rules": await tracked(upstream(thousandLast)) };
+    }),
   };
 }
 
@@ -169,7 +163,6 @@ const parts = {
 async function withNetwork(measure: (network: BenchNetwork) => Promise<object>): Promise<object> {
   const network = await BenchNetwork.start();
   try {
-    await network.rate(81);
     return await measure(network);
   } finally {
     await network.stop();
