@@ -118,19 +118,8 @@ export class BenchNetwork {
    * SYN costs less.
    */
   async flooded<T>(port: number, source: string, task: () => Promise<T>): Promise<T> {
-    const hping = [
-      'hping3',
-      '-q',
-      '-n',
-      '-S',
-      '-i',
-      `u${SEND_EVERY_US}`,
-      '-a',
-      source,
-      '-p',
-      String(port),
-      VIP,
-    ];
+    const pace = ['-i', `u${SEND_EVERY_US}`];
+    const hping = ['hping3', '-q', '-n', '-S', ...pace, '-a', source, '-p', String(port), VIP];
     const command = ['netns', 'exec', this.#name('client'), 'nice', '-n', '-20', ...hping];
     this.#senders = Array.from({ length: SENDERS }, () => spawn('ip', command, { env, stdio: 'ignore' }));
     try {

@@ -17,9 +17,12 @@ import { HOST, SriovGuest } from './guest.ts';
 const [, , MADE = ''] = process.argv;
 const API_PORT = 9876;
 const VLAN = 100;
-/** Of the NIC for amphorae: one load balancer, a pair, and one more. */
-const VFS = 4;
+const BACK_VLAN = 101;
+/** Of the NIC for amphorae: one load balancer and its link to a member, a pair, and one more. */
+const VFS = 5;
 const MEMBERS = ['192.0.2.201', '192.0.2.202'];
+/** Of a network of its own. */
+const BACK_MEMBER = '198.51.100.203';
 const CLIENT = '192.0.2.200';
 const SLOW = 300;
 
@@ -29,6 +32,7 @@ let nats: TestNats;
 let relay: ChildProcess;
 let api: RestClient;
 let subnet = '';
+let backSubnet = '';
 
 test.before(async () => {
   postgres = await startTestPostgres();
@@ -44,10 +48,12 @@ test.before(async () => {
   await waitFor('the controller', SLOW, () => api.call('GET', '/')).catch(async ({ message }: Error) => {
     throw new Error(`${message}; it says: ${await inside('tail -n 20 /tmp/controller.log')}`);
   });
-  subnet = await createNetwork();
-  await attach(0, 'client', CLIENT);
-  for (const [index, address] of MEMBERS.entries()) {
-    await attach(index + 1, `member${index + 1}`, address);
+  subnet = await createNetwork('front', '192.0.2.0/24', VLAN);
+  backSubnet = await createNetwork('back', '198.51.100.0/24', BACK_VLAN);
+  await attach(0, 'client', CLIENT, VLAN);
+  const members = [...MEMBERS.map((address) => [address, VLAN] as const), [BACK_MEMBER, BACK_VLAN] as const];
+  for (const [index, [address, vlan]] of members.entries()) {
+    await attach(index + 1, `member${index + 1}`, address, vlan);
     await serve(`member${index + 1}`);
   }
 });
@@ -59,7 +65,8 @@ test.after(async () => {
 });
 
 test('a VIP on a VF serves members on VFs; MAC, VLAN and spoof check are the NIC’s, and trust is never asked for', async () => {
-  const balancer = await create({ flavor_id: await flavor({ sriov_vip: true }), allowed: `${CLIENT}/32` });
+  const sriov = { sriov_vip: true, allow_member_sriov: true };
+  const balancer = await create({ flavor_id: await flavor(sriov), allowed: `${CLIENT}/32` });
   assert.is(balancer.provisioning_status, 'ACTIVE', JSON.stringify(balancer.provisioning_error));
   const [amphora = ''] = await amphoraeOf(balancer.id);
   const [{ address }] = JSON.parse(await inAmphora(amphora, 'ip -json link show dev eth1'));
@@ -78,6 +85,31 @@ test('the firewall in the amphora filters what comes through its VF', async () =
   assert.is(await ask(`${balancer.vip_address}:81`), '');
   assert.is(await ask(balancer.vip_address, 'member1'), '');
   assert.match(await ask(balancer.vip_address), /^member/);
+});
+
+test('a member of another network gets a VF of its own while the amphora runs, through which only its answers come', async () => {
+  const [balancer] = await balancers();
+  assert.ok(balancer);
+  const [pool] = (await api.call<{ pools: { id: string }[] }>('GET', '/v2.0/lbaas/pools')).pools;
+  await api.call('POST', `/v2.0/lbaas/pools/${pool?.id}/members`, {
+    member: { address: BACK_MEMBER, protocol_port: 8080, subnet_id: backSubnet, request_sriov: true },
+  });
+  assert.is((await settled(balancer.id)).provisioning_status, 'ACTIVE');
+  const [amphora = ''] = await amphoraeOf(balancer.id);
+  const [link] = JSON.parse(await inAmphora(amphora, 'ip -json -4 address show dev eth2'));
+  const [{ address: mac }] = JSON.parse(await inAmphora(amphora, 'ip -json link show dev eth2'));
+  const vf = (await vfs()).find((each) => each.mac === mac);
+  assert.equal(vf, { mac, vlan: BACK_VLAN, spoofchk: true, trust: false });
+
+  await waitFor('the member', 60, async () =>
+    (await ask(balancer.vip_address)) === 'member3' ? true : undefined,
+  );
+  assert.match(await inAmphora(amphora, 'nft list map inet amphora arrivals'), /"eth2" : jump member/);
+  assert.is(await inAmphora(amphora, 'conntrack -C'), '0');
+  // The member's chain admits what its port answers, and nothing that the member begins.
+  const own = link.addr_info[0].local;
+  await inside(`ip -n member3 route replace ${balancer.vip_address}/32 via ${own} dev port`);
+  for (const target of [own, balancer.vip_address]) assert.is(await ask(target, 'member3'), '');
 });
 
 test('the VIP of a pair moves from VF to VF', async () => {
@@ -136,7 +168,8 @@ async function inside(command: string): Promise<string> {
 async function makeVfs(): Promise<void> {
   for (const [nic, count] of [
     ['eth1', VFS],
-    ['eth2', MEMBERS.length + 1],
+    // The client's and each member's.
+    ['eth2', MEMBERS.length + 2],
   ]) {
     await inside(`ip link set ${nic} up; echo ${count} >/sys/class/net/${nic}/device/sriov_numvfs`);
   }
@@ -160,30 +193,30 @@ async function startController(databaseUrl: string): Promise<void> {
   );
 }
 
-async function createNetwork(): Promise<string> {
+async function createNetwork(name: string, cidr: string, vlan: number): Promise<string> {
   const { subnets } = await api.call<{ subnets: { subnet_id: string }[] }>(
     'POST',
     '/v2.0/amphorae/networks',
     {
       network: {
-        name: 'front',
-        cidrs: [{ cidr: '192.0.2.0/24' }],
+        name,
+        cidrs: [{ cidr }],
         vnic_types: ['normal', 'direct'],
         physical_function: 'eth1',
-        vlan: VLAN,
+        vlan,
       },
     },
   );
   return subnets[0]?.subnet_id ?? '';
 }
 
-/** A machine of the same network on a VF of the other NIC. */
-async function attach(number: number, name: string, address: string): Promise<void> {
+/** A machine of a network on a VF of the other NIC. */
+async function attach(number: number, name: string, address: string, vlan: number): Promise<void> {
   const vf = `/sys/class/net/eth2/device/virtfn${number}`;
   const script = [
     `pci=$(basename $(readlink ${vf}))`,
     'echo $pci >/sys/bus/pci/drivers/igbvf/unbind',
-    `ip link set eth2 vf ${number} mac 02:00:00:00:00:1${number} vlan ${VLAN}`,
+    `ip link set eth2 vf ${number} mac 02:00:00:00:00:1${number} vlan ${vlan}`,
     'echo $pci >/sys/bus/pci/drivers_probe',
     `link=$(ls ${vf}/net)`,
     `ip netns add ${name}`,
@@ -247,7 +280,7 @@ async function flavor(data: object): Promise<string> {
   return made.flavor.id;
 }
 
-/** POST one with a web listener, and wait until it is ACTIVE or ERROR. */
+/** POST one with a web listener, and wait until it has settled. */
 async function create(parts: { flavor_id: string; allowed?: string }): Promise<LoadBalancer> {
   const { flavor_id, allowed } = parts;
   const listener = {
@@ -268,9 +301,13 @@ async function create(parts: { flavor_id: string; allowed?: string }): Promise<L
       loadbalancer: { vip_subnet_id: subnet, flavor_id, listeners: [listener] },
     },
   );
-  const path = `/v2.0/lbaas/loadbalancers/${loadbalancer.id}`;
+  return settled(loadbalancer.id);
+}
+
+/** Once it is ACTIVE or ERROR. */
+function settled(id: string): Promise<LoadBalancer> {
   return waitFor('the load balancer', SLOW, async () => {
-    const now = await api.call<{ loadbalancer: LoadBalancer }>('GET', path);
+    const now = await api.call<{ loadbalancer: LoadBalancer }>('GET', `/v2.0/lbaas/loadbalancers/${id}`);
     return ['ACTIVE', 'ERROR'].includes(now.loadbalancer.provisioning_status) ? now.loadbalancer : undefined;
   });
 }
