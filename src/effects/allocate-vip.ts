@@ -7,12 +7,12 @@ import { type EffectDependencies, requireGraph } from './dependencies.ts';
 import { vipPortName } from './names.ts';
 
 /** The API made the port already; this makes sure that it is there as stored, and makes it again if it is lost. */
-export function allocateVip({ graphs, provider }: EffectDependencies) {
+export function allocateVip({ db, provider }: EffectDependencies) {
   return async (
     { loadBalancerId }: EffectInput<'allocateVip'>,
     context: EffectContext,
   ): Promise<EffectOutput<'allocateVip'>> => {
-    const graph = await requireGraph(graphs, loadBalancerId);
+    const graph = await requireGraph(db, loadBalancerId);
     const { networkId, portId } = graph.vip;
     const stored = portId === null ? undefined : await provider.network.getPort(portId, context);
     if (stored) return describe(graph, stored);

@@ -7,7 +7,7 @@ import type { AmphoraNode, LoadBalancerGraph } from '../model/graph.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { SecretStore } from '../secrets/secret-store.ts';
 import type { Db } from '../store/database.ts';
-import type { Graphs } from '../store/load-balancer-graph.ts';
+import { loadGraph } from '../store/load-balancer-graph.ts';
 import type { CertificateAuthority } from './certificate-authority.ts';
 import type { AmphoraInGraph } from './configured.ts';
 
@@ -22,7 +22,6 @@ export interface HeartbeatSettings {
 /** What effects are made of. */
 export interface EffectDependencies {
   db: Db;
-  graphs: Graphs;
   provider: Provider;
   authority: CertificateAuthority;
   /** What amphorae are told about heartbeats; undefined: they send none. */
@@ -32,18 +31,18 @@ export interface EffectDependencies {
 }
 
 /** @throws TerminalError `not_found` when the load balancer is gone: there is nothing to work for any more. */
-export async function requireGraph(graphs: Graphs, loadBalancerId: string): Promise<LoadBalancerGraph> {
-  const graph = await graphs.read(loadBalancerId);
+export async function requireGraph(db: Db, loadBalancerId: string): Promise<LoadBalancerGraph> {
+  const graph = await loadGraph(db, loadBalancerId);
   if (!graph) throw new TerminalError('not_found', `load balancer ${loadBalancerId} does not exist any more`);
   return graph;
 }
 
 /** The load balancer and the amphora in it. */
 export async function requireAmphora(
-  graphs: Graphs,
+  db: Db,
   { loadBalancerId, amphoraId }: AmphoraRef,
 ): Promise<AmphoraInGraph> {
-  const graph = await requireGraph(graphs, loadBalancerId);
+  const graph = await requireGraph(db, loadBalancerId);
   const amphora = graph.amphorae.find(({ id }) => id === amphoraId);
   if (!amphora) throw new TerminalError('not_found', `amphora ${amphoraId} does not exist any more`);
   return { graph, amphora };

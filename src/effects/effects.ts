@@ -1,6 +1,5 @@
 import type { Effects } from '../machines/effects.ts';
 import type { RetryPolicy } from '../model/effect.ts';
-import { Graphs } from '../store/load-balancer-graph.ts';
 import { allocateVip } from './allocate-vip.ts';
 import { awaitAgent } from './await-agent.ts';
 import { Configured } from './configured.ts';
@@ -14,8 +13,7 @@ import { releaseAmphora } from './release-amphora.ts';
 import { releaseVip } from './release-vip.ts';
 
 /** Every effect that the charts name, with how it is retried. The charts' own deadlines hold besides. */
-export function createEffects(given: Omit<EffectDependencies, 'graphs'>): Effects {
-  const dependencies = { ...given, graphs: new Graphs(given.db) };
+export function createEffects(dependencies: EffectDependencies): Effects {
   const {
     config,
     provider: { pace },

@@ -11,12 +11,12 @@ import { ensureBasePort } from './vip-plug.ts';
  * Start the amphora's server. When its VIP port is a VF, the port is made first and the server boots with it: so the
  * scheduler chooses a host that has one, and a lack of VFs is found before a server exists.
  */
-export function placeServer({ graphs, provider, authority, config, heartbeat }: EffectDependencies) {
+export function placeServer({ db, provider, authority, config, heartbeat }: EffectDependencies) {
   return async (
     reference: EffectInput<'placeServer'>,
     context: EffectContext,
   ): Promise<EffectOutput<'placeServer'>> => {
-    const { graph, amphora } = await requireAmphora(graphs, reference);
+    const { graph, amphora } = await requireAmphora(db, reference);
     const portIds =
       graph.vipVnicType === 'direct' && config.vip_port_at_boot
         ? [(await ensureBasePort(provider, graph, amphora, context)).id]

@@ -21,12 +21,12 @@ interface Work {
  * Make the amphora's ports exactly those that the load balancer needs: the base port in the VIP's network and one port
  * in each other network that has members. Ports that are no longer needed go.
  */
-export function plugPorts({ graphs, provider }: EffectDependencies) {
+export function plugPorts({ db, provider }: EffectDependencies) {
   return async (
     reference: EffectInput<'plugPorts'>,
     context: EffectContext,
   ): Promise<EffectOutput<'plugPorts'>> => {
-    const { graph, amphora } = await requireAmphora(graphs, reference);
+    const { graph, amphora } = await requireAmphora(db, reference);
     if (amphora.computeId === null) {
       throw new TerminalError('server_lost', `amphora ${amphora.id} has no server to plug ports into`);
     }

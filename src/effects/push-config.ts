@@ -17,15 +17,12 @@ import { readTlsMaterial } from './tls-material.ts';
  * Bring haproxy, and keepalived in a pair, to the load balancer as it is stored now. A listener whose TLS material cannot be
  * read is left out and becomes ERROR; the others go on (contract B3).
  */
-export function pushConfig(
-  { db, graphs, provider, secrets, config }: EffectDependencies,
-  configured: Configured,
-) {
+export function pushConfig({ db, provider, secrets, config }: EffectDependencies, configured: Configured) {
   return async (
     reference: EffectInput<'pushConfig'>,
     context: EffectContext,
   ): Promise<EffectOutput<'pushConfig'>> => {
-    const { graph, amphora } = await requireAmphora(graphs, reference);
+    const { graph, amphora } = await requireAmphora(db, reference);
     const { agent } = provider;
     const target = agentOf(amphora, context);
     const { files, unreadable } = await readTlsMaterial(graph, secrets);

@@ -8,7 +8,7 @@ import { securityGroupName } from './names.ts';
 
 /** Bring the amphora's firewall, and what the provider has in front of it, to the load balancer as it is stored now. */
 export function pushFirewall(
-  { graphs, provider: { agent, securityGroups } }: EffectDependencies,
+  { db, provider: { agent, securityGroups } }: EffectDependencies,
   configured: Configured,
 ) {
   return async (
@@ -16,7 +16,7 @@ export function pushFirewall(
     context: EffectContext,
   ): Promise<EffectOutput<'pushFirewall'>> => {
     const noted = configured.take(reference.amphoraId, context.epoch);
-    const { graph, amphora } = noted ?? (await requireAmphora(graphs, reference));
+    const { graph, amphora } = noted ?? (await requireAmphora(db, reference));
     await Promise.all([
       agent.setSecurityGroup(agentOf(amphora, context), renderSecurityGroup(graph, amphora)),
       graph.vipVnicType === 'normal' &&

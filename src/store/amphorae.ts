@@ -3,6 +3,7 @@ import type { AmphoraInService } from '../model/replacement.ts';
 import type { Queryable } from './database.ts';
 import { columns } from './list.ts';
 import type { AmphoraTable } from './schema.ts';
+import { sharedLookup } from './shared-lookup.ts';
 
 export type Amphora = Selectable<AmphoraTable>;
 
@@ -44,9 +45,9 @@ export function listAmphorae(db: Queryable, loadBalancerId: string): Promise<Amp
     .execute();
 }
 
-export function findAmphora(db: Queryable, id: string): Promise<Amphora | undefined> {
-  return selectAmphorae(db).where('id', '=', id).executeTakeFirst();
-}
+export const findAmphora = sharedLookup((db, ids) =>
+  selectAmphorae(db).where('id', '=', sql<string>`any(${ids}::uuid[])`),
+);
 
 export async function markForRemoval(transaction: Queryable, id: string): Promise<void> {
   await transaction

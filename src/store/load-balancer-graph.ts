@@ -1,43 +1,26 @@
 import { type ExpressionBuilder, sql } from 'kysely';
 import { jsonArrayFrom, jsonObjectFrom } from 'kysely/helpers/postgres';
 import type { AvailabilityZoneData, FlavorData, LoadBalancerGraph } from '../model/graph.ts';
-import { Batches } from './batches.ts';
 import type { Queryable } from './database.ts';
-import { keyedQuery } from './keyed-query.ts';
 import type { Database } from './schema.ts';
+import { sharedLookup } from './shared-lookup.ts';
 
 type LoadBalancers = ExpressionBuilder<Database, 'load_balancers'>;
 type Listeners = ExpressionBuilder<Database, 'listeners'>;
 
-/** Graphs in one statement. */
-const BATCH_SIZE = 32;
-
 /**
- * Reads load balancers with everything below them, for all that ask at once in one statement: in that of many load
- * balancers that are made, the statement itself is what costs.
+ * A load balancer with everything below it in one statement, and so as of one instant; undefined when there is none of
+ * that id or it is DELETED. `revision` is the desired revision of that instant.
  */
-export class Graphs {
-  readonly #reads: Batches<string, LoadBalancerGraph | undefined>;
-
-  constructor(db: Queryable) {
-    this.#reads = new Batches({ atOnce: 2, size: BATCH_SIZE }, async (ids) => {
-      const graphs = new Map((await findGraphs(db, ids)).map((row) => [row.id, toGraph(row)]));
-      return ids.map((id) => graphs.get(id));
-    });
-  }
-
-  /**
-   * A load balancer as of one instant after the question; undefined when there is none of that id or it is DELETED.
-   * `revision` is the desired revision of that instant.
-   */
-  read(loadBalancerId: string): Promise<LoadBalancerGraph | undefined> {
-    return this.#reads.add(loadBalancerId);
-  }
+export async function loadGraph(
+  db: Queryable,
+  loadBalancerId: string,
+): Promise<LoadBalancerGraph | undefined> {
+  const row = await findGraph(db, loadBalancerId);
+  return row && toGraph(row);
 }
 
-type GraphRow = Awaited<ReturnType<typeof findGraphs>>[number];
-
-function toGraph(row: GraphRow): LoadBalancerGraph {
+function toGraph(row: NonNullable<Awaited<ReturnType<typeof findGraph>>>): LoadBalancerGraph {
   const {
     vip_address,
     vip_subnet_id,
@@ -63,7 +46,7 @@ function toGraph(row: GraphRow): LoadBalancerGraph {
   } as LoadBalancerGraph;
 }
 
-const findGraphs = keyedQuery((db, ids: string[]) =>
+const findGraph = sharedLookup((db, ids) =>
   db
     .selectFrom('load_balancers')
     .where('id', '=', sql<string>`any(${ids}::uuid[])`)

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { basePortName, serverName, vipPortName } from '../../src/effects/names.ts';
 import { hostLinkName, managementLinkName, namespaceName } from '../../src/providers/netns/names.ts';
-import { Graphs } from '../../src/store/load-balancer-graph.ts';
+import { loadGraph } from '../../src/store/load-balancer-graph.ts';
 import { inAmphora, type Stand } from '../support/stand.ts';
 import type { Entry } from './user.ts';
 
@@ -65,7 +65,7 @@ export async function wrongDataPlane({ db }: Stand, entries: Entry[]): Promise<s
     const servers = Object.entries(wishes.members).map(
       ([address, weight]) => `${address}:8080 weight ${weight}`,
     );
-    for (const amphora of (await new Graphs(db).read(id))?.amphorae ?? []) {
+    for (const amphora of (await loadGraph(db, id))?.amphorae ?? []) {
       const where = `in amphora ${amphora.id} of ${id}:`;
       const configuration = runningConfiguration(amphora.id, id);
       problems.push(

@@ -4,7 +4,7 @@ import { waitFor } from '../../src/cli/up/wait.ts';
 import type { AmphoraRef, Effects } from '../../src/machines/effects.ts';
 import type { EffectContext } from '../../src/model/effect.ts';
 import { TransientError } from '../../src/model/errors.ts';
-import { Graphs } from '../../src/store/load-balancer-graph.ts';
+import { loadGraph } from '../../src/store/load-balancer-graph.ts';
 import { type Runtime, startRuntime } from '../support/runtime.ts';
 
 // A pair on a real store, bus and node, of which one amphora does not answer. Real amphorae: test/dataplane/standby.test.ts.
@@ -82,7 +82,7 @@ for (const [how, where] of [
     assert.is(pushed(stays).keepalived, before.keepalived);
     assert.is(pushed(goes).peers.length, 1);
     assert.equal(pushed(goes).rules, pushed(stays).rules);
-    const { revision } = (await new Graphs(runtime.db).read(id)) ?? {};
+    const { revision } = (await loadGraph(runtime.db, id)) ?? {};
     assert.equal(await appliedRevisions(id), [revision, revision]);
     assert.is(await runtime.waitFor(id, ['ACTIVE']), 'ACTIVE');
   });
