@@ -169,19 +169,22 @@ function collect(outcome: Outcome, action: Action, version: number): void {
   }
 }
 
-/** What a chart has just made of a snapshot, by the snapshot to be stored: the next event needs no restoring. */
+/** Snapshots as their charts see them, by what is stored of them: each is restored once at most. */
 const live = new WeakMap<object, AnyMachineSnapshot>();
 
 /** A snapshot as the chart sees it, out of a stored one. @throws an error when it does not fit the chart */
 export function restore(machine: AnyStateMachine, snapshot: object): AnyMachineSnapshot {
   const known = live.get(snapshot);
-  if (known !== undefined) return known;
-  const restored = createActor(machine, {
-    snapshot: snapshot as never,
-    input: undefined as never,
-  }).getSnapshot();
+  if (known?.machine === machine) return known;
+  const restored: AnyMachineSnapshot = machine.restoreSnapshot(snapshot as never, scopeOf(machine));
   if (restored.status === 'error') throw restored.error;
+  live.set(snapshot, restored);
   return restored;
+}
+
+/** What an actor of the chart knows when it is born. */
+export function initialContext(machine: AnyStateMachine, input: object): object {
+  return machine.getInitialSnapshot(scopeOf(machine), input as never).context;
 }
 
 /** `{ updating: 'configSync' }` as `updating.configSync`. */

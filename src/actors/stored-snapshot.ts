@@ -1,7 +1,7 @@
-import { type AnyStateMachine, initialTransition } from 'xstate';
+import type { AnyStateMachine } from 'xstate';
 import { machineVersions } from '../machines/registry.ts';
 import { type StoredSnapshot, snapshotMigrations } from '../machines/snapshots.ts';
-import { type ActorState, restore } from './interpreter.ts';
+import { type ActorState, initialContext, restore } from './interpreter.ts';
 import type { ActorRow } from './store.ts';
 
 /** What is stored of an actor does not fit the chart that this process has. */
@@ -50,9 +50,8 @@ export function readStored(
  */
 function check(machine: AnyStateMachine, { snapshot, input, effects }: ActorState): void {
   const { context } = restore(machine, snapshot ?? {});
-  const [newborn] = initialTransition(machine, input as never);
-  const missing = Object.keys(newborn.context).filter(
-    (key) => newborn.context[key] != null && context[key] === undefined,
+  const missing = Object.entries(initialContext(machine, input)).flatMap(([key, value]) =>
+    value != null && context[key] === undefined ? [key] : [],
   );
   if (missing.length > 0) throw new Error(`its context lacks ${missing.join(', ')}`);
   for (const { src } of Object.values(effects)) {
