@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 export const ACTOR_KINDS = ['load-balancer', 'amphora'] as const;
 export type ActorKind = (typeof ACTOR_KINDS)[number];
@@ -15,5 +15,5 @@ export const PARTITIONS = 64;
 
 /** The partition of a load balancer and all its amphorae: the first four bytes of SHA-256 of its id, mod 64. */
 export function partitionOf(loadBalancerId: string): number {
-  return createHash('sha256').update(loadBalancerId).digest().readUInt32BE(0) % PARTITIONS;
+  return hash('sha256', loadBalancerId, 'buffer').readUInt32BE(0) % PARTITIONS;
 }

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /** A UUID (version 5 layout) that is a function of `text`, so that every process derives the same one. */
 export function uuidOf(text: string): string {
-  const bytes = hash(text).subarray(0, 16);
+  const bytes = digest(text).subarray(0, 16);
   bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x50, 6);
   bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
@@ -15,7 +15,7 @@ export function isDerived(id: string): boolean {
 
 /** A locally administered unicast MAC address that is a function of `text`. */
 export function macOf(text: string): string {
-  return `02:${hash(text)
+  return `02:${digest(text)
     .subarray(0, 5)
     .toString('hex')
     .replace(/..(?!$)/g, '$&:')}`;
@@ -28,10 +28,10 @@ const HOSTS = 2 ** 17 - 3;
 
 /** An address of `NOOP_CIDR`, not its gateway, that is a function of `text`; `attempt` steps to the next one. */
 export function addressOf(text: string, attempt = 0): string {
-  const host = 2 + ((hash(text).readUInt32BE(0) + attempt) % HOSTS);
+  const host = 2 + ((digest(text).readUInt32BE(0) + attempt) % HOSTS);
   return `198.${18 + (host >> 16)}.${(host >> 8) & 255}.${host & 255}`;
 }
 
-function hash(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+function digest(text: string): Buffer {
+  return hash('sha256', text, 'buffer');
 }
