@@ -202,7 +202,7 @@ export async function findSubnet(network: NetworkView, id: string): Promise<Subn
 /**
  * Have the VIP port while `store` writes the load balancer: it is made first, unless the user brought one, and goes
  * again when `store` fails, so that no refused request leaves a trace. `store` must commit the removal of the intent
- * (`deleteVipIntent`) together with the load balancer.
+ * together with the load balancer (`insertTree`).
  */
 export async function withVip<T>(
   api: Pick<Api, 'db' | 'network' | 'log'>,

@@ -25,25 +25,32 @@ export type StoredTree = { [Table in TreeTable]: Selectable<Database[Table]>[] }
 const jsonColumns = new Set(['insert_headers', 'session_persistence']);
 
 /**
- * Store a load balancer with everything below it. One statement does all, and says the same for trees of any size: it is the
+ * Store a load balancer with everything below it, and end the intent that its VIP's port was made with. One statement does all, and says the same for trees of any size: it is the
  * number of statements that makes the request slow, and each new text would have to be planned.
  *
  * Rows of a table are a microsecond younger each than the one before: they would be of the same age, and lists would lose
  * the order in which they were sent.
- * @returns the rows as they are stored now
+ * @returns the rows as they are stored now, and whether there was an intent
  */
-export async function insertTree(transaction: Queryable, tree: NewTree): Promise<StoredTree> {
+export async function insertTree(
+  transaction: Queryable,
+  tree: NewTree,
+): Promise<StoredTree & { hadIntent: boolean }> {
   const filled = tables.filter((table) => tree[table].length > 0);
   const inserts = filled.map((table, index) => insertOf(table, tree[table], `$${index + 1}::jsonb`));
+  const intent = `DELETE FROM vip_intents USING new_load_balancers AS new WHERE load_balancer_id = new.id RETURNING new.id`;
   const answers = filled.map((table) => `(SELECT json_agg(row) FROM new_${table} AS row) AS ${table}`);
-  const { rows } = await transaction.executeQuery<Partial<Record<TreeTable, object[]>>>(
+  const { rows } = await transaction.executeQuery<
+    Partial<Record<TreeTable, object[]>> & { hadIntent: boolean }
+  >(
     CompiledQuery.raw(
-      `WITH ${inserts.join(', ')} SELECT ${answers.join(', ')}`,
+      `WITH ${inserts.join(', ')}, intent AS (${intent})
+       SELECT ${answers.join(', ')}, EXISTS (SELECT FROM intent) AS "hadIntent"`,
       filled.map((table) => JSON.stringify(tree[table])),
     ),
   );
   const stored = tables.map((table) => [table, (rows[0]?.[table] ?? []).map(withDates)]);
-  return Object.fromEntries(stored) as StoredTree;
+  return { ...(Object.fromEntries(stored) as StoredTree), hadIntent: rows[0]?.hadIntent === true };
 }
 
 function insertOf(table: TreeTable, rows: object[], parameter: string): string {

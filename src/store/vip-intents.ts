@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Db, Queryable } from './database.ts';
+import type { Db } from './database.ts';
 
 /**
  * The VIP port of a load balancer is made before the transaction that stores the load balancer. An intent, committed
@@ -15,15 +15,6 @@ export async function insertVipIntent(db: Db, loadBalancerId: string, portName: 
       expires_at: sql`now() + interval '10 minutes'`,
     })
     .execute();
-}
-
-/** Remove an intent; false when a sweep was faster, so that the port may be gone. */
-export async function deleteVipIntent(transaction: Queryable, loadBalancerId: string): Promise<boolean> {
-  const { numDeletedRows } = await transaction
-    .deleteFrom('vip_intents')
-    .where('load_balancer_id', '=', loadBalancerId)
-    .executeTakeFirst();
-  return numDeletedRows > 0n;
 }
 
 /**
@@ -44,7 +35,10 @@ export function takeVipIntent(
     ).executeTakeFirst();
     if (intent === undefined) return false;
     await release(intent.port_name);
-    await deleteVipIntent(transaction, intent.load_balancer_id);
+    await transaction
+      .deleteFrom('vip_intents')
+      .where('load_balancer_id', '=', intent.load_balancer_id)
+      .execute();
     return true;
   });
 }

@@ -15,7 +15,6 @@ import {
   updateLoadBalancer,
 } from '../../store/load-balancers.ts';
 import { parseAvailabilityZoneData, parseFlavorData } from '../../store/profile-data.ts';
-import { deleteVipIntent } from '../../store/vip-intents.ts';
 import { type Api, networkSeenBy } from '../api.ts';
 import { readBody } from '../body.ts';
 import {
@@ -186,7 +185,7 @@ async function createLoadBalancer(context: Context, api: Api, body: NewLoadBalan
         ],
         additional_vips: additionalVipRows(id, vip),
       });
-      if (vip.owned && !(await deleteVipIntent(transaction, id))) {
+      if (vip.owned && !stored.hadIntent) {
         throw new Fault(503, 'Making the load balancer took too long. Try again.');
       }
       const amphoraIds = Array.from({ length: topology === 'SINGLE' ? 1 : 2 }, () => randomUUID());
