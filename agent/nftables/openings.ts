@@ -39,13 +39,15 @@ export function sourceSets({ chain, sources }: Opening): NftSet[] {
 }
 
 /** Decides about each packet to the opening, and counts it. */
-export function openingChain({ chain, sources }: Opening, at: SetReference): NftChain {
+export function openingChain({ chain, protocol, sources }: Opening, at: SetReference): NftChain {
+  // LVS sends UDP and SCTP on; TCP ends at haproxy.
+  const verdict = protocol === 'TCP' ? [nft.accept] : [nft.mark, nft.accept];
   const allowed = FAMILIES.filter((family) => sources[family].length > 0).map((family) => {
     const source = nft.field(nft.header(family), 'saddr');
     const matches = isWholeFamily(sources[family], family)
       ? nft.differs(source, LOOPBACK[family])
       : nft.equals(source, at(`${chain}-${family}`));
-    return [matches, nft.count(acceptedBy(chain)), ...nft.admit];
+    return [matches, nft.count(acceptedBy(chain)), ...verdict];
   });
   return { name: chain, rules: [...allowed, [nft.count(droppedBy(chain)), nft.goto('dropped')]] };
 }

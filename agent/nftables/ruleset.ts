@@ -55,7 +55,7 @@ export interface NftChain {
   /** Base chains only: where packets come in, and what happens to those that no rule decides. */
   base?: {
     type: 'filter' | 'nat';
-    hook: 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
+    hook: 'prerouting' | 'forward' | 'output' | 'postrouting';
     prio: number;
     policy: 'accept' | 'drop';
   };
@@ -102,9 +102,9 @@ interface RulesetOptions {
 /**
  * The whole firewall of an amphora. Pure.
  *
- * Prerouting decides, before the kernel spends a route, a socket or an answer on a packet; the later hooks let through
- * what it has marked. No rule asks for a connection's state: what the amphora itself begins (members, peers) is admitted
- * back by its source and by not opening a connection. IPv4 and IPv6 are equal.
+ * Prerouting decides, before the kernel spends a route, a socket or an answer on a packet; nothing reaches a socket without
+ * passing it, so no later hook looks again. No rule asks for a connection's state: what the amphora itself begins (members,
+ * peers) is admitted back by its source and by not opening a connection. IPv4 and IPv6 are equal.
  *
  * Nothing is tracked either, with one exception: LVS translates addresses of UDP and SCTP, which takes tracking. While
  * there is such a listener its flows are exempted, and their source is translated on the way to the members.
@@ -143,9 +143,8 @@ export function renderRuleset(
       vipChain(at),
       ...vrrpChains(at),
       ...memberChains(admission, translated, at),
-      { name: 'front', rules: ['vip', 'vrrp', 'member'].map((chain) => [nft.jump(chain)]) },
-      { name: 'unfiltered', rules: [nft.admit] },
-      icmpChain(isOpen(admission), at),
+      { name: 'unfiltered', rules: [admit(translated)] },
+      icmpChain(isOpen(admission), translated, at),
       ...baseChains(translated),
     ],
     maps: [
@@ -160,10 +159,13 @@ export function renderRuleset(
       {
         name: ARRIVALS,
         type: 'ifname',
-        elem: interfaces.map(({ name, filtered, roles }) => ({
-          key: name,
-          verdict: nft.jump(filtered ? (roles.includes('vip') ? 'front' : 'member') : 'unfiltered'),
-        })),
+        elem: [
+          { key: 'lo', verdict: nft.accept },
+          ...interfaces.map(({ name, filtered, roles }) => ({
+            key: name,
+            verdict: nft.jump(filtered ? (roles.includes('vip') ? 'vip' : 'member') : 'unfiltered'),
+          })),
+        ],
       },
     ],
     openings: openings.map(({ chain, protocol, port }) => ({ chain, protocol, port })),
@@ -171,7 +173,7 @@ export function renderRuleset(
 }
 
 function baseChains(translated: boolean): NftChain[] {
-  const filter = (hook: 'prerouting' | 'input' | 'forward', prio: number, rules: nft.Rule[]): NftChain => ({
+  const filter = (hook: 'prerouting' | 'forward', prio: number, rules: nft.Rule[]): NftChain => ({
     name: hook,
     base: { type: 'filter', hook, prio, policy: 'drop' },
     rules,
@@ -180,20 +182,20 @@ function baseChains(translated: boolean): NftChain[] {
   const untranslated = nft.amongOthers(nft.meta('l4proto'), ['udp', 'sctp', 'icmp', 'ipv6-icmp']);
   return [
     filter('prerouting', RAW, [
-      [fromLoopback, nft.notrack, nft.accept],
-      translated ? [untranslated, nft.notrack] : [nft.notrack],
+      ...(translated
+        ? [
+            [fromLoopback, nft.notrack, nft.accept],
+            [untranslated, nft.notrack],
+          ]
+        : [[nft.notrack]]),
       [nft.verdictMap(nft.meta('iifname'), `@${ARRIVALS}`)],
       [nft.equals(nft.meta('l4proto'), 'icmp'), nft.jump('icmp')],
       [nft.equals(nft.meta('l4proto'), 'ipv6-icmp'), nft.jump('icmp')],
-      // They bear no mark: the datagram has it, once it is whole, if its first fragment was admitted.
+      // Of no use to whoever sent it without the first, which has the ports.
       [nft.laterFragment, nft.accept],
       [nft.count(DROPPED), nft.goto('dropped')],
     ]),
-    filter('input', 0, [
-      [nft.admitted, nft.accept],
-      [fromLoopback, nft.accept],
-    ]),
-    // Answers of LVS members, on their way to the client.
+    // What LVS sends on; else nothing.
     filter('forward', 0, translated ? [[nft.admitted, nft.accept]] : []),
     {
       name: 'output',
@@ -202,6 +204,11 @@ function baseChains(translated: boolean): NftChain[] {
     },
     ...(translated ? [masqueradeChain()] : []),
   ];
+}
+
+/** Accept what members and routers send; where there is LVS, also on its way through to the client. */
+function admit(translated: boolean): nft.Statement[] {
+  return translated ? [nft.mark, nft.accept] : [nft.accept];
 }
 
 /** Members of UDP and SCTP answer to this amphora, not to the client. */
@@ -220,19 +227,19 @@ function droppedChain(tracedPerSecond: number | undefined): NftChain {
 }
 
 /** Path-MTU and neighbour discovery, and answers to pings that check members. */
-function icmpChain(open: boolean, at: SetReference): NftChain {
+function icmpChain(open: boolean, translated: boolean, at: SetReference): NftChain {
   const echoed = (family: Family, header: string): nft.Rule => [
     nft.equals(nft.field(header, 'type'), 'echo-reply'),
     nft.equals(nft.field(nft.header(family), 'saddr'), at(`pinged-${family}`)),
-    ...nft.admit,
+    ...admit(translated),
   ];
   return {
     name: 'icmp',
     rules: [
-      [nft.equals(nft.field('icmp', 'type'), 'destination-unreachable'), ...nft.admit],
+      [nft.equals(nft.field('icmp', 'type'), 'destination-unreachable'), ...admit(translated)],
       [
         nft.among(nft.field('icmpv6', 'type'), open ? [...ICMPV6_TYPES, ANSWERED] : ICMPV6_TYPES),
-        ...nft.admit,
+        ...admit(translated),
       ],
       echoed(4, 'icmp'),
       echoed(6, 'icmpv6'),
@@ -251,14 +258,14 @@ const ICMPV6_TYPES = [
 /** Only answered for once the firewall is open: until then another amphora may have the VIP. */
 const ANSWERED = 'nd-neighbor-solicit';
 
-/** To a VIP, on a listener's protocol and port; that listener's chain decides about the source. */
+/** Of the VIP's interface. To a VIP, on a listener's protocol and port, that listener's chain decides about the source. */
 function vipChain(at: SetReference): NftChain {
   const endpoint = nft.concat(nft.meta('l4proto'), nft.field('th', 'dport'));
   const toListener = (family: Family): nft.Rule => [
     nft.equals(nft.field(nft.header(family), 'daddr'), at(`vips-${family}`)),
     nft.verdictMap(endpoint, `@${LISTENERS}`),
   ];
-  return { name: 'vip', rules: FAMILIES.map(toListener) };
+  return { name: 'vip', rules: [...FAMILIES.map(toListener), [nft.jump('vrrp')], [nft.jump('member')]] };
 }
 
 /** VRRP and stick tables, from the other amphorae of this load balancer only. */
@@ -271,13 +278,13 @@ function vrrpChains(at: SetReference): NftChain[] {
     {
       name: 'vrrp-peer',
       rules: [
-        [nft.equals(nft.meta('l4proto'), VRRP_PROTOCOL), nft.count(PEERS), ...nft.admit],
-        [nft.equals(nft.field('tcp', 'dport'), PEER_PORT), nft.count(PEERS), ...nft.admit],
+        [nft.equals(nft.meta('l4proto'), VRRP_PROTOCOL), nft.count(PEERS), nft.accept],
+        [nft.equals(nft.field('tcp', 'dport'), PEER_PORT), nft.count(PEERS), nft.accept],
         [
           nft.equals(nft.field('tcp', 'sport'), PEER_PORT),
           nft.opensNoConnection,
           nft.count(PEERS),
-          ...nft.admit,
+          nft.accept,
         ],
       ],
     },
@@ -316,9 +323,9 @@ function memberChains({ members }: Admission, translated: boolean, at: SetRefere
     {
       name: 'member-reply',
       rules: [
-        [nft.opensNoConnection, ...nft.admit],
-        [nft.equals(nft.meta('l4proto'), 'udp'), ...nft.admit],
-        [nft.equals(nft.meta('l4proto'), 'sctp'), nft.opensNoAssociation, ...nft.admit],
+        [nft.opensNoConnection, ...admit(translated)],
+        [nft.equals(nft.meta('l4proto'), 'udp'), ...admit(translated)],
+        [nft.equals(nft.meta('l4proto'), 'sctp'), nft.opensNoAssociation, ...admit(translated)],
       ],
     },
     {

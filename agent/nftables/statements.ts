@@ -72,8 +72,7 @@ export const laterFragment: Statement = {
   match: { op: '!=', left: { '&': [field('ip', 'frag-off'), 0x1fff] }, right: 0 },
 };
 
-/** Of a packet that prerouting has accepted. */
+/** Of a packet that prerouting has accepted, and that may be forwarded. */
 const ADMITTED = 1;
-/** Accept in prerouting, and let the later hooks know. */
-export const admit: Statement[] = [setMeta('mark', ADMITTED), accept];
+export const mark: Statement = setMeta('mark', ADMITTED);
 export const admitted: Statement = equals(meta('mark'), ADMITTED);

@@ -280,7 +280,7 @@ test('a port that the host takes away is forgotten, and may come back', async ()
   assert.not.match(await amphora.inDataPlane(['nft', 'list', 'ruleset']), /eth1/);
   await amphora.attach(network, MAC);
   await amphora.client.plugVip(amphora.target(), VIP, plug);
-  assert.match(await amphora.inDataPlane(['nft', 'list', 'ruleset']), /"eth1" : jump front/);
+  assert.match(await amphora.inDataPlane(['nft', 'list', 'ruleset']), /"eth1" : jump vip/);
   await within(5, async () => (await served()) === 'served');
 });
 
