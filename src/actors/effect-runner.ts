@@ -20,6 +20,7 @@ const DEAF_AFTER_MS = 5_000;
 
 interface Run {
   effectId: string;
+  token: number;
   partition: number;
   abort: AbortController;
   settled: Promise<void>;
@@ -47,7 +48,8 @@ export class EffectRunner {
   readonly #clock: Clock;
   readonly #slots: Slots;
   readonly #providerSlots: Slots;
-  readonly #runs = new Map<string, Run>();
+  /** By actor: there may be thousands, of which each has few. */
+  readonly #runs = new Map<string, Set<Run>>();
   readonly #lastOfActor = new Map<string, Promise<void>>();
 
   /** @param concurrency how many effects run at once, and how many of them may call a provider. */
@@ -70,9 +72,8 @@ export class EffectRunner {
     done: (result: EffectResult) => void,
     again: Attempts['again'] = () => {},
   ): void {
-    const key = runKey(actor, effectId, token);
-    const running = this.#runs.get(key);
-    if (running && !running.abort.signal.aborted) return;
+    const started = this.#runsOf(actor).some((run) => run.effectId === effectId && run.token === token);
+    if (started) return;
     const abort = new AbortController();
     const { retry: policy } = this.#effects[src];
     const attempts: Attempts = { current: 0, givenUpAt: Number.NaN, policy, lastError: undefined, again };
@@ -90,10 +91,11 @@ export class EffectRunner {
         ),
       )
       .then((result) => {
-        if (this.#runs.get(key)?.abort === abort) this.#runs.delete(key);
+        this.#forget(actor, run);
         if (!abort.signal.aborted) done(result);
       });
-    this.#runs.set(key, { effectId, partition: actor.partition, abort, settled, attempts });
+    const run: Run = { effectId, token, partition: actor.partition, abort, settled, attempts };
+    this.#note(actor, run);
     this.#lastOfActor.set(actor.id, settled);
     settled.then(() => {
       if (this.#lastOfActor.get(actor.id) === settled) this.#lastOfActor.delete(actor.id);
@@ -102,12 +104,8 @@ export class EffectRunner {
 
   /** How far the effects of an actor have come that run here. */
   progress(actor: ActorId): EffectsProgress {
-    const prefix = `${actor.kind}/${actor.id}/`;
-    const running = [...this.#runs].filter(
-      ([key, { abort }]) => key.startsWith(prefix) && !abort.signal.aborted,
-    );
     return Object.fromEntries(
-      running.map(([, { effectId, attempts }]) => [effectId, this.#progressOf(attempts)]),
+      this.#runsOf(actor).map(({ effectId, attempts }) => [effectId, this.#progressOf(attempts)]),
     );
   }
 
@@ -127,19 +125,34 @@ export class EffectRunner {
 
   /** Cancel an effect, whatever started it. */
   stop(actor: ActorId, effectId: string): void {
-    const prefix = `${actor.kind}/${actor.id}/${effectId}/`;
-    for (const [key, run] of this.#runs) if (key.startsWith(prefix)) run.abort.abort(stopped());
+    for (const run of this.#runsOf(actor)) if (run.effectId === effectId) run.abort.abort(stopped());
   }
 
   /** Cancel everything that runs for an actor; resolves when it has stopped. */
   stopActor(actor: ActorId): Promise<void> {
-    const prefix = `${actor.kind}/${actor.id}/`;
-    return this.#stop([...this.#runs].filter(([key]) => key.startsWith(prefix)).map(([, run]) => run));
+    return this.#stop([...(this.#runs.get(keyOf(actor)) ?? [])]);
   }
 
   /** Cancel everything that runs for the actors of a partition; resolves when it has stopped. */
   stopPartition(partition: number): Promise<void> {
-    return this.#stop([...this.#runs.values()].filter((run) => run.partition === partition));
+    const all = [...this.#runs.values()].flatMap((runs) => [...runs]);
+    return this.#stop(all.filter((run) => run.partition === partition));
+  }
+
+  /** What runs for an actor, without what was stopped and has not ended yet. */
+  #runsOf(actor: ActorId): Run[] {
+    return [...(this.#runs.get(keyOf(actor)) ?? [])].filter(({ abort }) => !abort.signal.aborted);
+  }
+
+  #note(actor: ActorId, run: Run): void {
+    const runs = this.#runs.get(keyOf(actor)) ?? new Set();
+    this.#runs.set(keyOf(actor), runs.add(run));
+  }
+
+  #forget(actor: ActorId, run: Run): void {
+    const runs = this.#runs.get(keyOf(actor));
+    runs?.delete(run);
+    if (runs?.size === 0) this.#runs.delete(keyOf(actor));
   }
 
   async #stop(runs: Run[]): Promise<void> {
@@ -235,6 +248,6 @@ function stopped(): AmphoraeError {
   return new TransientError('stopped', 'the effect was stopped');
 }
 
-function runKey(actor: ActorId, effectId: string, token: number): string {
-  return `${actor.kind}/${actor.id}/${effectId}/${token}`;
+function keyOf({ kind, id }: ActorId): string {
+  return `${kind}/${id}`;
 }
