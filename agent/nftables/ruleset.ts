@@ -173,15 +173,20 @@ export function renderRuleset(
 }
 
 function baseChains(translated: boolean): NftChain[] {
-  const filter = (hook: 'prerouting' | 'forward', prio: number, rules: nft.Rule[]): NftChain => ({
-    name: hook,
+  const filter = (
+    name: string,
+    hook: 'prerouting' | 'forward',
+    prio: number,
+    rules: nft.Rule[],
+  ): NftChain => ({
+    name,
     base: { type: 'filter', hook, prio, policy: 'drop' },
     rules,
   });
   // Errors are told of the flows that they belong to, and no flows of their own.
   const untranslated = nft.amongOthers(nft.meta('l4proto'), ['udp', 'sctp', 'icmp', 'ipv6-icmp']);
   return [
-    filter('prerouting', RAW, [
+    filter('input', 'prerouting', RAW, [
       ...(translated
         ? [
             [fromLoopback, nft.notrack, nft.accept],
@@ -196,7 +201,7 @@ function baseChains(translated: boolean): NftChain[] {
       [nft.count(DROPPED), nft.goto('dropped')],
     ]),
     // What LVS sends on; else nothing.
-    filter('forward', 0, translated ? [[nft.admitted, nft.accept]] : []),
+    filter('forward', 'forward', 0, translated ? [[nft.admitted, nft.accept]] : []),
     {
       name: 'output',
       base: { type: 'filter', hook: 'output', prio: RAW, policy: 'accept' },

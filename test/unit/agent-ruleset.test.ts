@@ -128,7 +128,7 @@ test('what stays is not touched', () => {
   for (const step of steps(before, before)) assert.equal(step, { nftables: [] });
   const rules = [...GROUP.rules, { protocol: 'TCP' as const, port: 81, allowed_cidrs: ['10.0.0.0/8'] }];
   const text = JSON.stringify(steps(before, renderRuleset({ ...GROUP, rules }, INTERFACES)));
-  for (const name of ['prerouting', 'vip', 'member', 'tcp-80', 'tcp-443']) {
+  for (const name of ['input', 'vip', 'member', 'tcp-80', 'tcp-443']) {
     assert.not.match(text, new RegExp(`"(name|chain)":"${name}"`));
   }
 });
