@@ -51,7 +51,8 @@ export interface Replacement {
 export function replace(previous: Outline, next: Ruleset): Replacement {
   const counters = compare(previous.counters, next.counters, ({ name }) => name);
   const sets = compare(previous.sets, next.sets, ({ name }) => name);
-  const chains = compare(previous.chains, next.chains, ({ name }) => name);
+  // An earlier agent may have had a chain of that name at another hook.
+  const chains = compare(previous.chains, next.chains, ({ name, base }) => JSON.stringify([name, base]));
   const changed = chains.kept.filter(([before, after]) => JSON.stringify(before) !== JSON.stringify(after));
   const rewritten = changed.map(([, after]) => after);
   const maps = next.maps.map(({ name, elem }) => {

@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { CLOSED, type FirewallInterface, type Ruleset, renderRuleset } from '../../agent/nftables/ruleset.ts';
+import {
+  CLOSED,
+  type FirewallInterface,
+  type NftChain,
+  type Ruleset,
+  renderRuleset,
+} from '../../agent/nftables/ruleset.ts';
 import { rebuild, replace, type Transaction } from '../../agent/nftables/transaction.ts';
 import { SecurityGroup } from '../../src/amphora-api/security-group.ts';
 import { assertGolden } from '../support/golden.ts';
@@ -121,6 +127,16 @@ test('whatever was loaded before, a change ends in the same table as a rebuild',
       assert.is(normalize(load([rebuild(before), ...steps(before, after)])), rebuilt[index]);
     }
   }
+});
+
+test('a chain that an earlier agent had at another hook moves', () => {
+  const now = renderRuleset(GROUP, INTERFACES);
+  const chains = now.chains.map(
+    (chain): NftChain =>
+      chain.name === 'input' && chain.base ? { ...chain, base: { ...chain.base, prio: 0 } } : chain,
+  );
+  const before = { ...now, chains };
+  assert.is(normalize(load([rebuild(before), ...steps(before, now)])), normalize(load([rebuild(now)])));
 });
 
 test('what stays is not touched', () => {
