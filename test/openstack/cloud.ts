@@ -164,20 +164,20 @@ export class Operator {
     return flavor.id;
   }
 
-  /** An availability zone of this name with one host. */
+  /** An availability zone of this name with one host, on which there is no server yet. */
   async zone(name: string, host: string): Promise<void> {
     const Made = z.object({ aggregate: z.object({ id: z.number() }) });
     const { aggregate } = await this.#make('nova', '/os-aggregates', Made, {
       aggregate: { name, availability_zone: name },
     });
     const path = `/os-aggregates/${aggregate.id}`;
+    this.#undo.push(() => this.#remove('nova', path));
+    await this.#make('nova', `${path}/action`, z.unknown(), { add_host: { host } });
     this.#undo.push(async () => {
       // A host with servers does not leave its zone.
       await this.#removeServers();
       await this.#make('nova', `${path}/action`, z.unknown(), { remove_host: { host } });
-      await this.#remove('nova', path);
     });
-    await this.#make('nova', `${path}/action`, z.unknown(), { add_host: { host } });
   }
 
   /** A resource provider with so many of a resource; gone when the answer is called. */

@@ -15,6 +15,8 @@ let members: { networkId: string; subnetId: string };
 /** Flavors of load balancers: the VIP on a VF, and no host that fits. */
 let sriov: string;
 let nowhere: string;
+/** A zone of Nova with one of the two hosts. */
+let zone: string;
 
 test.before(async () => {
   operator = new Operator();
@@ -22,6 +24,8 @@ test.before(async () => {
   members = await operator.network({ physicalNetwork: 'physnet1', cidr: '10.31.0.0/24' });
   const management = await operator.network({ physicalNetwork: 'physnet1', cidr: '10.32.0.0/24' });
   await operator.image(operator.name);
+  zone = `zone-${operator.name}`;
+  await operator.zone(zone, 'compute2');
   settings = {
     openstack_compute_flavor: await operator.computeFlavor(),
     openstack_image_tag: operator.name,
@@ -170,8 +174,6 @@ scenario(
 scenario(
   'by a setting, the VF of a VIP is plugged after the boot; the server is in the zone that is asked for',
   async () => {
-    const zone = `zone-${operator.name}`;
-    await operator.zone(zone, 'compute2');
     const octavian = await startControlPlane({ ...settings, vip_port_at_boot: false });
     try {
       await octavian.zone(zone);
