@@ -15,7 +15,7 @@ const CONNECTIONS = 8;
 const servers = await startServers();
 try {
   const node = await startNodeProcess({ servers, name: 'bench', effects: 'instant' });
-  await create(servers, 100);
+  await create(servers, count);
   const runtime = await create(servers, count);
   await node.kill();
   const limit = await bareCommits(servers.pool, 5_000);
