@@ -11,6 +11,7 @@ import { bundleAgent } from '../agent/bundle.ts';
 import { TestAmphora } from '../test/support/test-amphora.ts';
 import { createTestPki } from '../test/support/test-pki.ts';
 import { memoryOf } from './node-process.ts';
+import { timed } from './requests.ts';
 import { percentiles, round } from './statistics.ts';
 
 /**
@@ -45,16 +46,6 @@ interface Identity {
   cert: string;
   key: string;
   servername: string;
-}
-
-async function times(count: number, work: (index: number) => unknown): Promise<number[]> {
-  const taken: number[] = [];
-  for (let index = 0; index < count; index += 1) {
-    const start = performance.now();
-    await work(index);
-    taken.push(performance.now() - start);
-  }
-  return taken;
 }
 
 type Method = 'GET' | 'POST' | 'PUT';
@@ -107,7 +98,7 @@ const ratio = (measured: number[], floor: number[]) => {
 };
 
 async function measure(amphora: TestAmphora): Promise<object> {
-  const starts = await times(STARTS, async () => {
+  const starts = await timed(STARTS, async () => {
     await amphora.crash();
     await amphora.boot();
   });
@@ -124,16 +115,16 @@ async function measure(amphora: TestAmphora): Promise<object> {
   const identity = { ca: amphora.pki.ca, ...issued, servername: amphora.id };
   const call: Call = (method, path, body) =>
     ask(identity, method, `https://[${amphora.address}]:9443${path}`, body);
-  const floor = await times(calls, bare.ask);
+  const floor = await timed(calls, bare.ask);
   const answers = {
-    info: ratio(await times(calls, () => call('GET', '/1.0/info')), floor),
-    details: ratio(await times(calls, () => call('GET', '/1.0/details')), floor),
+    info: ratio(await timed(calls, () => call('GET', '/1.0/info')), floor),
+    details: ratio(await timed(calls, () => call('GET', '/1.0/details')), floor),
   };
   await bare.stop();
 
   const plugged = await plugs(amphora, call);
   const haproxy = await haproxies(call);
-  await times(calls, () => call('GET', '/1.0/details'));
+  await timed(calls, () => call('GET', '/1.0/details'));
   const memory = { fresh: round(fresh), afterUse: round(memoryOf(await amphora.agentPid())) };
   return {
     startToFirstAnswer: ratio(starts, bareStarts),
@@ -149,7 +140,7 @@ async function plugs(amphora: TestAmphora, call: Call): Promise<object> {
   execFileSync('ip', ['link', 'set', bridge, 'up']);
   const mac = (number: number) => `02:00:00:00:01:${number.toString(16).padStart(2, '0')}`;
   for (let number = 0; number <= 5; number += 1) await amphora.attach(bridge, mac(number));
-  const vip = await times(1, () =>
+  const vip = await timed(1, () =>
     call('POST', '/1.0/plug/vip/10.9.0.5', {
       subnet_cidr: '10.9.0.0/24',
       gateway: '10.9.0.1',
@@ -157,13 +148,13 @@ async function plugs(amphora: TestAmphora, call: Call): Promise<object> {
       vrrp_ip: '10.9.0.2',
     }),
   );
-  const networks = await times(5, (index) =>
+  const networks = await timed(5, (index) =>
     call('POST', '/1.0/plug/network', {
       mac_address: mac(index + 1),
       fixed_ips: [{ ip_address: `10.${10 + index}.0.2`, subnet_cidr: `10.${10 + index}.0.0/24` }],
     }),
   );
-  const moved = await times(5, async (index) => {
+  const moved = await timed(5, async (index) => {
     const name = `tn${index}${randomBytes(3).toString('hex')}`;
     execFileSync('ip', ['link', 'add', name, 'type', 'veth']);
     execFileSync('ip', ['link', 'set', name, 'netns', amphora.namespace]);
@@ -178,8 +169,8 @@ async function haproxies(call: Call): Promise<object> {
     call('PUT', `/1.0/loadbalancer/${LB}/${LB}/haproxy`, haproxyConfig(version));
   const file = join(directory, 'haproxy.cfg');
   writeFileSync(file, haproxyConfig(0).replaceAll('/var/lib/octavia', directory));
-  const checks = await times(10, () => execFileSync('haproxy', ['-c', '-f', file], { stdio: 'pipe' }));
-  const floorStarts = await times(3, async () => {
+  const checks = await timed(10, async () => execFileSync('haproxy', ['-c', '-f', file], { stdio: 'pipe' }));
+  const floorStarts = await timed(3, async () => {
     const child = spawn('haproxy', ['-W', '-db', '-f', file], { stdio: 'ignore' });
     const socket = join(directory, `${LB}.sock`);
     while (!isSocket(socket)) await sleep(1);
@@ -187,12 +178,12 @@ async function haproxies(call: Call): Promise<object> {
     await once(child, 'exit');
     rmSync(socket, { force: true });
   });
-  const uploads = await times(10, upload);
-  const start = await times(1, () => call('PUT', `/1.0/loadbalancer/${LB}/start`));
+  const uploads = await timed(10, upload);
+  const start = await timed(1, () => call('PUT', `/1.0/loadbalancer/${LB}/start`));
   const reloads: number[] = [];
   for (let version = 0; version < 7; version += 1) {
     await upload(version);
-    reloads.push(...(await times(1, () => call('PUT', `/1.0/loadbalancer/${LB}/reload`))));
+    reloads.push(...(await timed(1, () => call('PUT', `/1.0/loadbalancer/${LB}/reload`))));
   }
   return {
     haproxyUpload: ratio(uploads, checks),

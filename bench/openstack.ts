@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Operator } from '../test/openstack/cloud.ts';
 import { startControlPlane, type TimedCall } from '../test/openstack/control-plane.ts';
-import { percentiles, round as rounded } from './statistics.ts';
+import { percentiles, round } from './statistics.ts';
 
 /**
  * What a load balancer costs a cloud: the calls that make it, with ordinary ports and with the VIP on VFs, alone and as a
@@ -34,7 +34,7 @@ try {
   const results: Record<string, object> = {};
   for (const { name, flavor_id } of kinds) {
     const measured: Measured[] = [];
-    for (let round = 0; round < rounds; round += 1) measured.push(await measure(flavor_id));
+    for (let index = 0; index < rounds; index += 1) measured.push(await measure(flavor_id));
     results[name] = {
       ...measured.at(-1),
       total: percentiles(measured.map(({ total }) => total)),
@@ -67,11 +67,11 @@ async function measure(flavor_id: string) {
   return {
     calls: work.length,
     critical_path: chain(work).map(({ service, method, path }) => `${service} ${method} ${nameOf(path)}`),
-    total: rounded(end - begin),
-    waiting_for_the_cloud: rounded(waiting),
-    our_own: rounded(end - begin - waiting),
+    total: round(end - begin),
+    waiting_for_the_cloud: round(waiting),
+    our_own: round(end - begin - waiting),
     // Of this process, with the client and the looks at the server.
-    cpu: rounded((user + system) / 1000),
+    cpu: round((user + system) / 1000),
   };
 }
 

@@ -1,7 +1,7 @@
 import { type Selectable, sql } from 'kysely';
 import type { AmphoraInService } from '../model/replacement.ts';
 import type { Queryable } from './database.ts';
-import { columns } from './list.ts';
+import { anyOf, columns } from './list.ts';
 import type { AmphoraTable } from './schema.ts';
 import { sharedLookup } from './shared-lookup.ts';
 
@@ -45,9 +45,7 @@ export function listAmphorae(db: Queryable, loadBalancerId: string): Promise<Amp
     .execute();
 }
 
-export const findAmphora = sharedLookup((db, ids) =>
-  selectAmphorae(db).where('id', '=', sql<string>`any(${ids}::uuid[])`),
-);
+export const findAmphora = sharedLookup((db, ids) => selectAmphorae(db).where('id', '=', anyOf(ids)));
 
 export async function markForRemoval(transaction: Queryable, id: string): Promise<void> {
   await transaction

@@ -131,6 +131,9 @@ export function equals({ type, expression }: Attribute, value: string): RawBuild
   }
 }
 
+/** For `column = ...`: one of these uuids, however many there are, in one parameter. */
+export const anyOf = (ids: string[]) => sql<string>`any(${ids}::uuid[])`;
+
 /** Whether an identity is one of these, all of which its type can hold. */
 export function isOneOf({ type, expression }: Attribute, values: string[]): RawBuilder<boolean> {
   return sql`${expression} = any(${values}::${sql.raw(type)}[])`;

@@ -1,7 +1,8 @@
-import { type ExpressionBuilder, sql } from 'kysely';
+import type { ExpressionBuilder } from 'kysely';
 import { jsonArrayFrom, jsonObjectFrom } from 'kysely/helpers/postgres';
 import type { AvailabilityZoneData, FlavorData, LoadBalancerGraph } from '../model/graph.ts';
 import type { Queryable } from './database.ts';
+import { anyOf } from './list.ts';
 import type { Database } from './schema.ts';
 import { sharedLookup } from './shared-lookup.ts';
 
@@ -49,7 +50,7 @@ function toGraph(row: NonNullable<Awaited<ReturnType<typeof findGraph>>>): LoadB
 const findGraph = sharedLookup((db, ids) =>
   db
     .selectFrom('load_balancers')
-    .where('id', '=', sql<string>`any(${ids}::uuid[])`)
+    .where('id', '=', anyOf(ids))
     .where('provisioning_status', '<>', 'DELETED')
     .select((eb) => [
       'id',

@@ -25,8 +25,9 @@ export type StoredTree = { [Table in TreeTable]: Selectable<Database[Table]>[] }
 const jsonColumns = new Set(['insert_headers', 'session_persistence']);
 
 /**
- * Store a load balancer with everything below it, and end the intent that its VIP's port was made with. One statement does all, and says the same for trees of any size: it is the
- * number of statements that makes the request slow, and each new text would have to be planned.
+ * Store a load balancer with everything below it, and end the intent that its VIP's port was made with. One statement does
+ * all, and says the same for trees of any size: it is the number of statements that makes the request slow, and each new text
+ * would have to be planned.
  *
  * Rows of a table are a microsecond younger each than the one before: they would be of the same age, and lists would lose
  * the order in which they were sent.

@@ -1,6 +1,6 @@
 import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
 import type { Queryable } from './database.ts';
-import { columns, provisionedColumns } from './list.ts';
+import { anyOf, columns, provisionedColumns } from './list.ts';
 import type { MemberTable } from './schema.ts';
 
 export type Member = Selectable<MemberTable>;
@@ -109,11 +109,7 @@ export async function markMembers(
   mark: Updateable<MemberTable>,
 ): Promise<void> {
   if (ids.length > 0)
-    await transaction
-      .updateTable('members')
-      .set(mark)
-      .where('id', '=', sql<string>`any(${ids}::uuid[])`)
-      .execute();
+    await transaction.updateTable('members').set(mark).where('id', '=', anyOf(ids)).execute();
 }
 
 /** Whether a pool has a member that is reached through a port of its own subnet. */

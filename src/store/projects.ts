@@ -1,5 +1,5 @@
-import { sql } from 'kysely';
 import type { Queryable } from './database.ts';
+import { anyOf } from './list.ts';
 import { type Lookup, sharedLookup } from './shared-lookup.ts';
 
 /** Tables of objects that belong to a project. */
@@ -22,7 +22,7 @@ const lookups = Object.fromEntries(
       db
         .selectFrom(table)
         .select(['id', 'project_id'])
-        .where('id', '=', sql<string>`any(${ids}::uuid[])`)
+        .where('id', '=', anyOf(ids))
         .where('provisioning_status', '<>', 'DELETED'),
     ),
   ]),
