@@ -2,7 +2,6 @@ import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -69,7 +68,7 @@ async function bareServer() {
   const file = join(directory, 'bare.json');
   writeFileSync(file, JSON.stringify({ ...server, ca: pki.ca }), { mode: 0o600 });
   const start = performance.now();
-  const child = spawn(process.execPath, [import.meta.filename, '--bare', file], {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'bare-https.ts'), file], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [port] = await once(child.stdout, 'data');
@@ -81,15 +80,6 @@ async function bareServer() {
     await once(child, 'exit');
   };
   return { started, ask: () => ask(identity, 'GET', url), stop };
-}
-
-function serveBare(file: string): void {
-  const options = { ...JSON.parse(readFileSync(file, 'utf8')), requestCert: true };
-  const server = createServer(options, (_, response) => response.end('{}'));
-  server.listen(0, '127.0.0.1', () => {
-    const address = server.address();
-    process.stdout.write(`${typeof address === 'object' && address?.port}\n`);
-  });
 }
 
 const ratio = (measured: number[], floor: number[]) => {
@@ -216,6 +206,4 @@ async function main(): Promise<void> {
   }
 }
 
-const [, , first, file] = process.argv;
-if (first === '--bare' && file) serveBare(file);
-else await main();
+await main();
