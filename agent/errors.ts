@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 
 /** A refusal with an HTTP status; the body is `{message, details?, code?}` (contract D1, handler errors). */
 export class AgentError extends Error {

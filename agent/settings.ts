@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { AGENT_PORT } from '../src/amphora-api/headers.ts';
 import { octaviaSettings } from './octavia-settings.ts';
 

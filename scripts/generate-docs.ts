@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { settings } from '../src/config.ts';
 import { StatusEvent } from '../src/status/event.ts';
 import { Charts } from '../src/visualizer/charts.ts';

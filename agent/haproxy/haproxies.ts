@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { HaproxyInstance, type HaproxyParts } from './instance.ts';
 
 /** A listener as `GET /1.0/listeners` reports it. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Heartbeat, ListenerCounters } from '../../src/amphora-api/heartbeat.ts';
 import { readOptional, writeAtomically } from '../files.ts';
 

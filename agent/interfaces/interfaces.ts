@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { PlugNetwork, PlugVip } from '../../src/amphora-api/plug.ts';
 import { AgentError } from '../errors.ts';
 import { readOptional, writeAtomically } from '../files.ts';

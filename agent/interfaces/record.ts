@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { IpAddress } from '../../src/amphora-api/address.ts';
 import { PlugNetwork, PlugVip } from '../../src/amphora-api/plug.ts';
 

@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Report } from '../heartbeat/haproxy-report.ts';
 import { writeCheckScripts } from './check-scripts.ts';
 import { LvsInstance, type LvsParts, lvsDirectory } from './instance.ts';

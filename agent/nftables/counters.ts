@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { FirewallCounters } from '../../src/amphora-api/security-group.ts';
 import { acceptedBy, droppedBy } from './openings.ts';
 import { DROPPED, PEERS, type Ruleset } from './ruleset.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { type InterfaceRule, InterfaceRuleList } from '../../src/amphora-api/interface-rules.ts';
 import type { ListenerRule } from '../../src/amphora-api/security-group.ts';
 import { toCidr } from '../ip-address.ts';

@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Route } from '../app.ts';
 import type { Certificates } from '../certificates.ts';
 import { AgentError, parseRequest } from '../errors.ts';

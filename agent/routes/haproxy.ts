@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { IN_FORCE_HEADER } from '../../src/amphora-api/headers.ts';
 import type { Route } from '../app.ts';
 import type { Certificates } from '../certificates.ts';

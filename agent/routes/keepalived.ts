@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Route } from '../app.ts';
 import { parseRequest } from '../errors.ts';
 import type { Keepalived } from '../keepalived/keepalived.ts';

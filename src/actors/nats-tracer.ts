@@ -1,6 +1,6 @@
 import type { Msg, NatsConnection } from 'nats';
 import type { Logger } from 'pino';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ActorId } from './store.ts';
 import {
   ActorKindName,

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { ACTOR_KINDS } from '../machines/address.ts';
 import type { ErrorRecord } from '../model/errors.ts';
 import type { ActorEvent, Outcome } from './interpreter.ts';

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** One IPv4 or IPv6 address, no prefix, no zone. */
 export const IpAddress = z

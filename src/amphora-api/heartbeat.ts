@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { deflateSync, inflateSync } from 'node:zlib';
-import { z } from 'zod';
+import * as z from 'zod';
 import { VrrpState } from './info.ts';
 
 /** Default port of the controllers for heartbeats (contract C7). */

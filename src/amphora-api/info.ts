@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Answer of `GET /1.0/info`. */
 export const AmphoraInfo = z.object({

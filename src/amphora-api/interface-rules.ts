@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { Cidr, IpAddress } from './address.ts';
 
 /** One rule as an Octavia controller sends it (contract D5). `cidr` null: everyone. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { Cidr, IpAddress, MacAddress } from './address.ts';
 
 const HostRoute = z.strictObject({ destination: Cidr, nexthop: IpAddress });

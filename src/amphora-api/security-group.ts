@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { Cidr, IpAddress } from './address.ts';
 
 const Port = z.number().int().min(1).max(65535);

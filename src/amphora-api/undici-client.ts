@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { Pool } from 'undici';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { type AmphoraeError, TerminalError, TransientError } from '../model/errors.ts';
 import type { AgentClient, AgentTarget } from './client.ts';
 import { AGENT_PORT, EPOCH_HEADER, IN_FORCE_HEADER, STALE_EPOCH } from './headers.ts';

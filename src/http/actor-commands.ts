@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { acceptedEvents } from '../actors/accepted-events.ts';
 import type { Envelope, Reply } from '../actors/bus.ts';
 import { RESUME } from '../actors/mailbox.ts';

@@ -1,6 +1,6 @@
 import type { Context } from 'hono';
 import type { SelectQueryBuilder } from 'kysely';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Db, Queryable } from '../store/database.ts';
 import { type Attribute, equals, isOneOf, isUuid, listPage, UnknownMarkerError } from '../store/list.ts';
 import type { Database } from '../store/schema.ts';

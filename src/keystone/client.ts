@@ -1,5 +1,5 @@
 import { type Agent, request } from 'undici';
-import { z } from 'zod';
+import * as z from 'zod';
 import { TerminalError, TransientError } from '../model/errors.ts';
 import { identityUrl, type ServiceAccount } from './account.ts';
 import { connectionsOf } from './connections.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { type AmphoraeError, PlacementError, TerminalError, TransientError } from '../model/errors.ts';
 
 /** What a service said when it did not do what it was asked. */

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Dispatcher, request } from 'undici';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { type AmphoraeError, TerminalError, TransientError } from '../model/errors.ts';
 import { endpointOf, type Facing } from './catalog.ts';
 import { classifyRefusal, type Refusal, refusalOf } from './refusal.ts';

@@ -1,5 +1,5 @@
 import { type Dispatcher, request } from 'undici';
-import { z } from 'zod';
+import * as z from 'zod';
 import { TerminalError, TransientError } from '../model/errors.ts';
 import { authenticationBody, identityUrl, type ServiceAccount } from './account.ts';
 

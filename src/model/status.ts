@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What the control plane is doing to an object (contract B1). Only load balancers ever reach DELETED. */
 export const ProvisioningStatus = z.enum([

@@ -1,5 +1,5 @@
 import { createPrivateKey } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Call, Service, type ServiceOptions, segment } from '../keystone/service.ts';
 import { AmphoraeError, TerminalError } from '../model/errors.ts';
 import { aboutSecret } from './about.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { AmphoraStatus, OperatingStatus, ProvisioningStatus } from '../model/status.ts';
 
 const Statuses = z.object({

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { AvailabilityZoneData, FlavorData } from '../model/graph.ts';
 import { Topology } from '../model/status.ts';
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { HealthMonitorPost, HealthMonitorPut } from '../../src/http/schemas/health-monitor.ts';
 import { ListenerPost, ListenerPut } from '../../src/http/schemas/listener.ts';
 import { LoadBalancerPost, LoadBalancerPut } from '../../src/http/schemas/load-balancer.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Agent, request } from 'undici';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ServiceAccount } from '../../src/keystone/account.ts';
 import { endpointOf, type Facing } from '../../src/keystone/catalog.ts';
 import type { Service } from '../../src/keystone/service.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { Agent } from 'undici';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { z } from 'zod';
+import * as z from 'zod';
 import { programEnvironment } from '../../src/config.ts';
 import { Service } from '../../src/keystone/service.ts';
 import { KeystoneSession } from '../../src/keystone/session.ts';

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { z } from 'zod';
+import * as z from 'zod';
 import { attribute, Flag, integer, mandatory, onPost, onPut, text } from '../../src/http/attributes.ts';
 
 const accepts = (schema: z.ZodType, value: unknown) => schema.safeParse(value).data;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { MockAgent } from 'undici';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { z } from 'zod';
+import * as z from 'zod';
 import { Service } from '../../src/keystone/service.ts';
 import { KeystoneSession } from '../../src/keystone/session.ts';
 import { AmphoraeError } from '../../src/model/errors.ts';

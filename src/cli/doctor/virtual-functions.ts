@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { AmphoraeError } from '../../model/errors.ts';
 import type { Call } from '../../providers/call.ts';
 import { OpenstackNetwork } from '../../providers/openstack/neutron.ts';

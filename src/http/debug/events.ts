@@ -1,5 +1,5 @@
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Charts } from '../../visualizer/charts.ts';
 import type { Api } from '../api.ts';
 import type { EventStreams } from '../event-streams.ts';

@@ -1,5 +1,5 @@
 import { type Context, Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { newestEvents } from '../../store/actor-history.ts';
 import type { Actor } from '../../store/actors.ts';
 import type { Db } from '../../store/database.ts';

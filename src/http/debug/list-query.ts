@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { ActorKindName } from '../../actors/trace.ts';
 import type { ActorFilter, ListedActor, ListPosition } from '../../store/actor-list.ts';
 import type { Charts } from '../../visualizer/charts.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { StatusEvent } from '../../status/event.ts';
 import type { Operation } from '../auth/operation.ts';
 import type { ResourceDescription } from '../resources.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { PoolProtocol } from '../../model/graph.ts';
 import { attribute, common, integer, mandatory, onPost, onPut, project, text, Uuid } from '../attributes.ts';
 import { badRequest, invalidInput } from '../fault.ts';

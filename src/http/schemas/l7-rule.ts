@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { L7RuleNode } from '../../model/graph.ts';
 import { attribute, common, Flag, mandatory, onPost, onPut, project, text } from '../attributes.ts';
 import { conflict, invalidInput } from '../fault.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { TlsVersion } from '../../model/graph.ts';
 import { attribute, text } from '../attributes.ts';
 import { invalidInput } from '../fault.ts';

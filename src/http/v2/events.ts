@@ -1,5 +1,5 @@
 import { type Context, Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { AmphoraeError, TransientError } from '../../model/errors.ts';
 import { type EventFilter, resourceNames } from '../../status/event.ts';
 import type { FeedItem } from '../../status/feed.ts';

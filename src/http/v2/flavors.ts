@@ -1,5 +1,5 @@
 import { Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { isForeignKeyViolation, isUniqueViolation } from '../../store/database-errors.ts';
 import {
   deleteFlavor,

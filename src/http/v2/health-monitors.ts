@@ -1,6 +1,6 @@
 import { Hono } from 'hono';
 import type { Insertable } from 'kysely';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { isUniqueViolation } from '../../store/database-errors.ts';
 import {
   type HealthMonitor,

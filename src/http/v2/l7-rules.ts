@@ -1,6 +1,6 @@
 import { type Context, Hono } from 'hono';
 import type { Insertable } from 'kysely';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { updateL7Policy } from '../../store/l7-policies.ts';
 import {
   countRules,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Context } from 'hono';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import {
   insertMembers,
   type Member,

@@ -1,5 +1,5 @@
 import { type Context, Hono } from 'hono';
-import { z } from 'zod';
+import * as z from 'zod';
 import { AmphoraeError, type ErrorKind } from '../../model/errors.ts';
 import { VnicType } from '../../model/status.ts';
 import type { NetworkAdmin, NetworkDescription } from '../../providers/netns/networks.ts';

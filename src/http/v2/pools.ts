@@ -1,6 +1,6 @@
 import { Hono } from 'hono';
 import type { Insertable } from 'kysely';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { ListenerProtocol } from '../../model/graph.ts';
 import { findLoadBalancerId } from '../../store/children.ts';
 import type { Queryable } from '../../store/database.ts';

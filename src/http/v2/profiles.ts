@@ -1,5 +1,5 @@
 import { Hono } from 'hono';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { ProfileReferences } from '../../providers/profiles.ts';
 import type { Queryable } from '../../store/database.ts';
 import { isForeignKeyViolation } from '../../store/database-errors.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { DATA_PLANE_NAMESPACE } from '../../amphora-api/headers.ts';
 import { ABSENT, type Ip } from './ip.ts';
 import { initOf } from './processes.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { AgentClient, AgentTarget } from '../../amphora-api/client.ts';
 import type { AmphoraDetails, AmphoraInfo } from '../../amphora-api/info.ts';
 import { PlugNetwork, PlugVip } from '../../amphora-api/plug.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Service } from '../../keystone/service.ts';
 import { PlacementError } from '../../model/errors.ts';
 import type { Call } from '../call.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { PortChanges, PortInfo, PortSpec } from '../network.ts';
 
 /** A port as Neutron answers it; without admin rights `binding:*` beyond the vNIC type is missing. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { type AmphoraeError, PlacementError, TerminalError, toErrorRecord } from '../../model/errors.ts';
 import type { Server, ServerState } from '../compute.ts';
 

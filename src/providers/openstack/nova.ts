@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { describeRefusal, type Refusal } from '../../keystone/refusal.ts';
 import { type Service, segment } from '../../keystone/service.ts';
 import { PlacementError, TerminalError, TransientError } from '../../model/errors.ts';

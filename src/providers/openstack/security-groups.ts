@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { describeRefusal } from '../../keystone/refusal.ts';
 import { type Service, segment } from '../../keystone/service.ts';
 import { TransientError } from '../../model/errors.ts';
