@@ -102,6 +102,11 @@ export class EffectRunner {
     });
   }
 
+  /** How many effects run here, or wait for their turn. */
+  get running(): number {
+    return [...this.#runs.values()].reduce((total, { size }) => total + size, 0);
+  }
+
   /** How far the effects of an actor have come that run here. */
   progress(actor: ActorId): EffectsProgress {
     return Object.fromEntries(

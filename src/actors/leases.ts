@@ -7,6 +7,8 @@ export interface LeaseListener {
   gained(partition: number, epoch: number): void;
   /** The partition is no longer ours: nothing may be written for it. Resolves when what ran for it has stopped. */
   lost(partition: number): Promise<void>;
+  /** Leases were given back before their end, so that other nodes can take them at once. */
+  handedOver(): void;
 }
 
 interface Held {
@@ -36,6 +38,8 @@ export class Leases {
   #cancelTimer = () => {};
   #cancelExpiry = () => {};
   #renewing: Promise<void> = Promise.resolve();
+  /** A renewal that has not begun. */
+  #nextRenewal: Promise<void> | undefined;
 
   constructor(
     store: ActorStore,
@@ -65,15 +69,22 @@ export class Leases {
     this.#schedule();
   }
 
-  /** Renew out of turn, because a commit was refused. */
+  /** Renew out of turn, because a commit was refused or somebody says that the leases may have changed. */
   refresh(): Promise<void> {
-    this.#renewing = this.#renewing.then(() => this.#renewOnce().catch((error) => this.#failed(error)));
-    return this.#renewing;
+    // However often that is said: one that has not begun sees all of it.
+    if (this.#nextRenewal === undefined) {
+      this.#nextRenewal = this.#renewing.then(() => {
+        this.#nextRenewal = undefined;
+        return this.#renewOnce().catch((error) => this.#failed(error));
+      });
+      this.#renewing = this.#nextRenewal;
+    }
+    return this.#nextRenewal;
   }
 
   /** Let go of a partition that could not be taken up. With a renewal, here or elsewhere, it is gained anew. */
   giveUp(partition: number): Promise<void> {
-    return this.#handOver([partition]);
+    return this.#giveBack([partition]);
   }
 
   /** Stop what runs and give every lease back. */
@@ -86,6 +97,7 @@ export class Leases {
     await this.#stop(partitions);
     await this.#store.releaseLeases(this.#node, [...partitions, ...this.#leaving]);
     await this.#store.removeNode(this.#node);
+    this.#listener.handedOver();
   }
 
   #schedule(): void {
@@ -121,13 +133,14 @@ export class Leases {
     }
     const surplus = [...this.#held.keys()].slice(share);
     if (surplus.length === 0) return;
-    this.#log.info({ partitions: surplus.length }, 'partitions are handed over to balance the nodes');
+    const reason = share === 0 ? 'this node is drained' : 'to balance the nodes';
+    this.#log.info({ partitions: surplus.length, reason }, 'partitions are handed over');
     // Not waited for: an effect that does not end must not keep the other leases from being renewed.
-    void this.#handOver(surplus);
+    void this.#giveBack(surplus).then(() => this.#listener.handedOver());
   }
 
   /** Stop what runs and then give the leases back, so that another node finds nothing of ours at work. */
-  async #handOver(partitions: number[]): Promise<void> {
+  async #giveBack(partitions: number[]): Promise<void> {
     for (const partition of partitions) this.#leaving.add(partition);
     await this.#stop(partitions);
     this.#renewing = this.#renewing.then(async () => {

@@ -5,6 +5,7 @@ import type { Effects } from '../machines/effects.ts';
 import { Actor, type ActorHost } from './actor.ts';
 import type { Bus, Envelope, Reply } from './bus.ts';
 import type { Clock } from './clock.ts';
+import type { Control, NodeLoad } from './control.ts';
 import { EffectRunner } from './effect-runner.ts';
 import type { ActorEvent } from './interpreter.ts';
 import { Leases } from './leases.ts';
@@ -32,6 +33,8 @@ export interface NodeParts {
   clock: Clock;
   machines: Record<ActorKind, AnyStateMachine>;
   effects: Effects;
+  /** How it is reached by operators and other nodes; absent: not at all. */
+  control?: Control | undefined;
   /** Tells whoever watches; absent: nobody does. */
   tracer?: Tracer | undefined;
   log: Logger;
@@ -75,6 +78,7 @@ export class Node implements ActorHost {
       {
         gained: (partition, epoch) => this.#gained(partition, epoch),
         lost: (partition) => this.#lost(partition),
+        handedOver: () => parts.control?.leasesChanged(),
       },
     );
   }
@@ -85,6 +89,10 @@ export class Node implements ActorHost {
       this.#subscriptions.has(partition) ? this.#effects.progress(actor) : undefined,
     );
     await this.#leases.start();
+    this.#parts.control?.attend({
+      load: () => this.#load(),
+      lookAtLeases: () => void this.#leases.refresh(),
+    });
     await this.sweep();
     this.#scheduleSweep();
     this.#parts.log.info({ partitions: this.#leases.partitions().length }, 'node started');
@@ -214,6 +222,11 @@ export class Node implements ActorHost {
     this.#passivate();
   }
 
+  #load(): NodeLoad {
+    const { size: partitions } = this.#subscriptions;
+    return { partitions, actors: this.#actors.size, effects: this.#effects.running };
+  }
+
   #scheduleSweep(): void {
     if (this.#closed) return;
     this.#cancelSweep = this.#parts.clock.after(this.#options.sweepMs, () => {
@@ -276,6 +289,7 @@ export class Node implements ActorHost {
     this.#shareProviderCalls();
     this.#parts.tracer?.publish({ type: 'gap' });
     this.#resume(partition, epoch).catch((error) => {
+      if (this.#leases.epochOf(partition) !== epoch) return;
       // Without its effects a partition is stuck: give the lease back, and try again with the next one.
       this.#parts.log.error({ partition, err: error }, 'partition could not be resumed');
       void this.#leases.giveUp(partition);
@@ -285,6 +299,8 @@ export class Node implements ActorHost {
   /** Run again what the previous owner had started and not finished. */
   async #resume(partition: number, epoch: number): Promise<void> {
     for (const stored of await this.store.busy(partition)) {
+      // It may have been lost, or closed, while the store was asked.
+      if (this.#leases.epochOf(partition) !== epoch) return;
       let row: ActorRow;
       try {
         row = readStored(this.machineOf(stored), stored);

@@ -151,8 +151,7 @@ export class PostgresActorStore implements ActorStore {
 
   async renewLeases(node: string, leaseMs: number, inherit: boolean): Promise<Renewal> {
     await this.#queryAtOnce(
-      `INSERT INTO nodes (id, seen_at, draining) VALUES ($1, now(), false)
-       ON CONFLICT (id) DO UPDATE SET seen_at = now(), draining = false`,
+      `INSERT INTO nodes (id, seen_at) VALUES ($1, now()) ON CONFLICT (id) DO UPDATE SET seen_at = now()`,
       [node],
     );
     const life = `now() + $2 * interval '1 millisecond'`;
@@ -165,21 +164,23 @@ export class PostgresActorStore implements ActorStore {
       );
     }
     const { rows } = await this.#queryAtOnce(
-      `SELECT (SELECT count(*)::int FROM nodes
-           WHERE seen_at BETWEEN now() - $2 * interval '1 millisecond' AND ${life}) AS nodes,
+      `SELECT (SELECT draining FROM nodes WHERE id = $1) AS draining,
+         (SELECT count(*)::int FROM nodes
+           WHERE seen_at BETWEEN now() - $2 * interval '1 millisecond' AND ${life} AND NOT draining) AS nodes,
          (SELECT count(*)::int FROM partitions) AS partitions,
          (SELECT count(*)::int FROM partitions WHERE owner = $1 AND lease_until > now() AND NOT $3) AS held,
          (SELECT (extract(epoch FROM min(lease_until) - now()) * 1000)::float8 FROM partitions
            WHERE owner <> $1 AND lease_until > now()) AS free`,
       [node, leaseMs, inherit],
     );
-    const { nodes, partitions, held, free } = rows[0] as {
+    const { draining, nodes, partitions, held, free } = rows[0] as {
+      draining: boolean;
       nodes: number;
       partitions: number;
       held: number;
       free: number | null;
     };
-    const share = Math.ceil(partitions / Math.max(nodes, 1));
+    const share = draining ? 0 : Math.ceil(partitions / Math.max(nodes, 1));
     await this.#queryAtOnce(
       `UPDATE partitions SET owner = $1, epoch = epoch + 1, lease_until = ${life}
        WHERE id IN (

@@ -100,7 +100,8 @@ export interface ActorStore {
   quarantine(actor: ActorRow, reason: string, node: string, epoch: number): Promise<void>;
   /**
    * Announce the node, renew its leases of `leaseMs` and, up to an even share among the live nodes, take free ones. With
-   * `inherit`, leases that an earlier process of the same node left are taken over at once.
+   * `inherit`, leases that an earlier process of the same node left are taken over at once. A node that is being drained has
+   * no share, until it is resumed or has announced its end.
    */
   renewLeases(node: string, leaseMs: number, inherit: boolean): Promise<Renewal>;
   /** Give leases back before their end, so that other nodes can take them at once. */

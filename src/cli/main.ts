@@ -32,6 +32,10 @@ const commands: Record<string, Entry> = {
     summary: 'see, stop and resume the failovers that nobody asked for',
     load: () => import('./failovers.ts'),
   },
+  nodes: {
+    summary: 'list the processes that run actors, drain and resume them',
+    load: () => import('./nodes.ts'),
+  },
   serve: {
     summary: 'run one process against your own PostgreSQL and NATS',
     load: () => import('./serve.ts'),

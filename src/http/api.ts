@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import type { Logger } from 'pino';
+import type { Control } from '../actors/control.ts';
 import type { Mailbox } from '../actors/mailbox.ts';
 import type { Config } from '../config.ts';
 import type { Machines } from '../machines/registry.ts';
@@ -37,6 +38,8 @@ export interface Api {
   machines?: Machines | undefined;
   /** What actors do, for pages that show it; absent: nobody hears that. */
   live?: Live | undefined;
+  /** The nodes; absent: none answers, and each finds out by itself what it may hold. */
+  control?: Control | undefined;
   /** Who may; absent: everybody may do everything. */
   access?: Access | undefined;
   log: Logger;

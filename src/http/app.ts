@@ -33,6 +33,7 @@ import { loadBalancerRoutes } from './v2/load-balancers.ts';
 import { lookupRoutes } from './v2/lookups.ts';
 import { memberRoutes } from './v2/members.ts';
 import { networkRoutes } from './v2/networks.ts';
+import { nodeRoutes } from './v2/nodes.ts';
 import { poolRoutes } from './v2/pools.ts';
 import { providerRoutes } from './v2/providers.ts';
 import { quotaRoutes } from './v2/quotas.ts';
@@ -82,6 +83,7 @@ export function createApi(api: Api): Hono {
     '/amphorae/networks': guard('/amphorae/networks', networkRoutes(api)),
     '/amphorae/actors': guard('/amphorae/actors', actorRoutes(api)),
     '/amphorae/failovers': guard('/amphorae/failovers', failoverRoutes(api)),
+    '/amphorae/nodes': guard('/amphorae/nodes', nodeRoutes(api)),
   };
   for (const version of VERSIONS) {
     for (const base of [version, `${version}/lbaas`])

@@ -22,6 +22,7 @@ export type ResourceName =
   | 'Provider'
   | 'Quota'
   | 'Actor'
+  | 'Node'
   | 'Dead Letter'
   | 'Machine'
   | 'Page';

@@ -4,6 +4,7 @@ import { test } from 'uvu';
 import { Mailbox } from '../../src/actors/mailbox.ts';
 import { PostgresActorStore } from '../../src/actors/postgres-store.ts';
 import { openDatabase } from '../../src/store/database.ts';
+import { setDraining } from '../../src/store/nodes.ts';
 import { compileRowChanges } from '../../src/store/row-changes.ts';
 import { silentBus } from '../support/bus.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
@@ -29,6 +30,7 @@ storeContract(async () => {
     store: new PostgresActorStore(pool, compileRowChanges),
     spawn: (address, input) => mailbox.spawn(db, address, input),
     send: (address, event) => mailbox.send(db, address, event),
+    drain: (node, draining) => setDraining(db, node, draining),
     deadLetters: (actorId) =>
       db
         .selectFrom('dead_letters')

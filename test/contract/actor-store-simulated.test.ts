@@ -10,6 +10,7 @@ storeContract(async () => {
     store,
     spawn: async (address, input) => store.spawn(address, input),
     send: async (address, event) => store.send(address, event),
+    drain: async (node, draining) => store.drain(node, draining),
     deadLetters: async (actorId) =>
       store
         .deadLetters()

@@ -12,6 +12,8 @@ export interface StoreHarness {
   /** As the API does in its transactions. */
   spawn(address: ActorAddress, input: object): Promise<Envelope>;
   send(address: ActorAddress, event: { type: string }): Promise<Envelope>;
+  /** As an operator does. */
+  drain(node: string, draining: boolean): Promise<void>;
   deadLetters(actorId: string): Promise<{ event: { type: string }; error: string }[]>;
   /** Let the store's clock go on. */
   elapse(ms: number): Promise<void>;
@@ -406,6 +408,29 @@ export function storeContract(open: () => Promise<StoreHarness>): void {
     await store.removeNode('node-b');
     assert.is((await store.renewLeases(NODE, LEASE_MS, false)).leases.length, PARTITIONS);
   });
+
+  promise(
+    'a node that is drained has no share, also after a crash, until it is resumed or ends',
+    async (given) => {
+      const { store, drain } = given;
+      await store.renewLeases('node-b', LEASE_MS, false);
+      await drain(NODE, true);
+      const { leases, share } = await store.renewLeases(NODE, LEASE_MS, false);
+      assert.equal([leases.length, share], [PARTITIONS, 0]);
+      const partitions = leases.map(({ partition }) => partition);
+      await store.releaseLeases(NODE, partitions);
+      assert.equal(await store.renewLeases(NODE, LEASE_MS, true), {
+        ...{ leases: [], share: 0, freeInMs: Number.POSITIVE_INFINITY },
+      });
+      assert.is((await store.renewLeases('node-b', LEASE_MS, false)).leases.length, PARTITIONS);
+
+      await drain(NODE, false);
+      assert.is((await store.renewLeases(NODE, LEASE_MS, false)).share, PARTITIONS / 2);
+      await drain(NODE, true);
+      await store.removeNode(NODE);
+      assert.is((await store.renewLeases(NODE, LEASE_MS, true)).share, PARTITIONS / 2);
+    },
+  );
 
   promise('a lease from before the clock was set back keeps nobody out', async (given) => {
     const { store, actor, epoch, setClock } = given;

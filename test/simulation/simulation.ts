@@ -103,6 +103,7 @@ export async function simulate({ seed, bug = {}, trace }: SimulationOptions): Pr
     wanted: bug.faults,
     clock,
     cluster,
+    store,
     rows,
     world,
     heartbeats,
@@ -172,13 +173,15 @@ function brew(parts: {
   wanted: Partial<Faults> | undefined;
   clock: { offMs: number };
   cluster: Cluster;
+  store: SimulatedStore;
   rows: Rows;
   world: World;
   heartbeats: Heartbeats;
   invariants: Invariants;
   tell(text: string): void;
 }): void {
-  const { time, random, faults, wanted, clock, cluster, rows, world, heartbeats, invariants, tell } = parts;
+  const { time, random, faults, wanted, clock, cluster, store, rows, world } = parts;
+  const { heartbeats, invariants, tell } = parts;
   // Some runs have bad links and some have not, so that a failure of processes is also seen alone.
   const sometimes = (most: number) => (random.chance(0.5) ? random.between(0, most) : 0);
   Object.assign(faults, {
@@ -216,6 +219,12 @@ function brew(parts: {
     (process: SimulatedProcess) => {
       tell(`${process.name} is to end`);
       void cluster.close(process);
+    },
+    ({ name }: SimulatedProcess) => {
+      const drainedMs = Math.min(random.between(0.5, 3) * LEASE_MS, STORM_MS - time.now);
+      tell(`${name} is drained for ${drainedMs.toFixed(0)} ms`);
+      store.drain(name, true);
+      time.after(drainedMs, () => store.drain(name, false));
     },
     () => {
       const byMs = random.between(-CLOCK_STEP_MS, CLOCK_STEP_MS);

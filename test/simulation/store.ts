@@ -56,7 +56,7 @@ export class SimulatedStore implements ActorStore {
   readonly #messages = new Map<string, Envelope>();
   readonly #timers = new Map<string, Timer>();
   readonly #partitions: Partition[];
-  readonly #nodes = new Map<string, number>();
+  readonly #nodes = new Map<string, { seenAt: number; draining: boolean }>();
   readonly #deadLetters = new Map<string, DeadLetter>();
   #seq = 0;
 
@@ -163,15 +163,16 @@ export class SimulatedStore implements ActorStore {
 
   async renewLeases(node: string, leaseMs: number, inherit: boolean): Promise<Renewal> {
     const now = this.#parts.now();
-    this.#nodes.set(node, now);
+    const draining = this.#nodes.get(node)?.draining ?? false;
+    this.#nodes.set(node, { seenAt: now, draining });
     const held = ({ owner, leaseUntil }: Partition) => owner === node && leaseUntil > now;
     const kept = inherit ? [] : this.#partitions.filter(held);
     for (const partition of kept) partition.leaseUntil = now + leaseMs;
 
     const live = [...this.#nodes.values()].filter(
-      (seenAt) => seenAt > now - leaseMs && seenAt <= now + leaseMs,
+      (each) => each.seenAt > now - leaseMs && each.seenAt <= now + leaseMs && !each.draining,
     ).length;
-    const share = Math.ceil(PARTITIONS / Math.max(live, 1));
+    const share = draining ? 0 : Math.ceil(PARTITIONS / Math.max(live, 1));
     const free = this.#partitions.filter(
       ({ owner, leaseUntil }) =>
         owner === null || leaseUntil <= now || leaseUntil > now + 2 * leaseMs || (inherit && owner === node),
@@ -199,6 +200,12 @@ export class SimulatedStore implements ActorStore {
 
   async removeNode(node: string): Promise<void> {
     this.#nodes.delete(node);
+  }
+
+  /** What an operator does: have a node hold nothing, or its share again. */
+  drain(id: string, draining: boolean): void {
+    const node = this.#nodes.get(id);
+    if (node !== undefined) node.draining = draining;
   }
 
   /** What `Mailbox.spawn` does in a transaction of the API. */

@@ -7,6 +7,7 @@ import pino from 'pino';
 import { systemClock } from '../../src/actors/clock.ts';
 import { Mailbox } from '../../src/actors/mailbox.ts';
 import { NatsBus } from '../../src/actors/nats-bus.ts';
+import { NatsControl } from '../../src/actors/nats-control.ts';
 import { NatsTracer } from '../../src/actors/nats-tracer.ts';
 import { natsOptions } from '../../src/actors/nats-url.ts';
 import { Node, type NodeParts } from '../../src/actors/node.ts';
@@ -45,6 +46,8 @@ export interface Runtime {
 
 export interface NodeTestOptions {
   config?: Partial<Config>;
+  /** Longer than a test waits: what it sees is not due to a renewal. */
+  leaseMs?: number;
   /** Replace or wrap the effects. */
   effects?: (effects: Effects) => Effects;
   /** Replace the charts. */
@@ -77,7 +80,12 @@ export async function startRuntime(): Promise<Runtime> {
 
     const startNode = async (
       name: string,
-      { config: changes = {}, effects = (all) => all, machines = (all) => all }: NodeTestOptions = {},
+      {
+        config: changes = {},
+        leaseMs = 3_000,
+        effects = (all) => all,
+        machines = (all) => all,
+      }: NodeTestOptions = {},
     ) => {
       const config = { ...loadConfig({}, {}), effect_backoff_seconds: 0.01, ...changes };
       const own = openDatabase(postgres.url, { maxConnections: 4, applicationName: name });
@@ -102,11 +110,12 @@ export async function startRuntime(): Promise<Runtime> {
           effects: effects(
             createEffects({ db: own.db, provider, authority, secrets, config, heartbeat: undefined }),
           ),
+          control: new NatsControl(ownNats, { node: name, version: 'test' }, log),
           tracer: new NatsTracer(ownNats, name, log),
           log,
         },
         {
-          ...{ node: name, leaseMs: 3_000, sweepMs: 200, cacheSize: 100, effectConcurrency: 8 },
+          ...{ node: name, leaseMs, sweepMs: 200, cacheSize: 100, effectConcurrency: 8 },
           providerConcurrency: config.provider_concurrency,
         },
       );

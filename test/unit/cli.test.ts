@@ -29,7 +29,19 @@ function run(
 test('help names every command', async () => {
   const { code, stdout } = await run(['help']);
   assert.is(code, 0);
-  for (const name of ['up', 'down', 'demo', 'doctor', 'network', 'actors', 'serve', 'migrate', 'agent']) {
+  for (const name of [
+    'up',
+    'down',
+    'demo',
+    'doctor',
+    'network',
+    'actors',
+    'failovers',
+    'nodes',
+    'serve',
+    'migrate',
+    'agent',
+  ]) {
     assert.match(stdout, new RegExp(`^  ${name} `, 'm'));
   }
 });

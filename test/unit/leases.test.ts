@@ -25,6 +25,7 @@ function open() {
         epochs.delete(partition);
         if (deaf) await new Promise(() => {});
       },
+      handedOver: () => {},
     };
     const leases = new Leases(store, { node, leaseMs: LEASE_MS, clock: process.clock, log }, listener);
     await leases.start();

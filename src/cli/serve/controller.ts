@@ -1,8 +1,10 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import packageJson from '../../../package.json' with { type: 'json' };
 import { systemClock } from '../../actors/clock.ts';
 import { NatsBus } from '../../actors/nats-bus.ts';
+import { NatsControl } from '../../actors/nats-control.ts';
 import { NatsTracer } from '../../actors/nats-tracer.ts';
 import { Node } from '../../actors/node.ts';
 import type { Config } from '../../config.ts';
@@ -59,6 +61,7 @@ export async function createController(
     const nats = await connectNats(config.nats_url, `amphorae ${node}`, log);
     const bus = new NatsBus(nats, log);
     closers.push(() => bus.close());
+    const control = new NatsControl(nats, { node, version: packageJson.version }, log);
     const committed = new CommitSignal(nats);
     const announce = () => committed.raise();
     const authority = await CertificateAuthority.open(join(config.data_dir, 'ca'));
@@ -86,6 +89,7 @@ export async function createController(
             config,
             heartbeat: health?.settings,
           }),
+          control,
           tracer: new NatsTracer(nats, node, log),
           log,
         },
@@ -135,6 +139,7 @@ export async function createController(
         machines,
         access,
         live: new Live(nats, log),
+        control,
         log,
       });
       const server = await serveApi(api, config.listen, {

@@ -84,6 +84,7 @@ const others: [prefix: string, action: string, target: OperationTarget][] = [
   ['/amphorae/networks', 'amphorae_api:network', { kind: 'caller' }],
   ['/amphorae/actors', 'amphorae_api:actor', { kind: 'caller' }],
   ['/amphorae/failovers', 'amphorae_api:actor', { kind: 'caller' }],
+  ['/amphorae/nodes', 'amphorae_api:actor', { kind: 'caller' }],
   ['/events', EVENT_ACTIONS.own, { kind: 'list', global: EVENT_ACTIONS.global }],
 ];
 
