@@ -2,23 +2,17 @@ import { createPrivateKey, generateKeyPair, type KeyObject, X509Certificate } fr
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { AsnConvert } from '@peculiar/asn1-schema';
-import {
-  Certificate,
-  type Extension,
-  id_kp_clientAuth,
-  id_kp_serverAuth,
-  KeyUsageFlags,
-} from '@peculiar/asn1-x509';
 import {
   authorityKeyIdentifier,
   basicConstraints,
   commonName,
   extendedKeyUsage,
   type Issuer,
-  keyUsage,
+  keyUsages,
+  type Purpose,
   signCertificate,
   subjectAltName,
+  subjectOf,
 } from './certificate.ts';
 
 /** Name of the controller's certificate; agents accept no other (contract D1). */
@@ -47,18 +41,15 @@ export class CertificateAuthority {
   /** PEM of the authority's own certificate: what both sides trust. */
   readonly certificate: string;
   readonly #issuer: Issuer;
-  /** What all certificates have in common. Putting it into words takes longer than signing. */
-  readonly #extensions: Extension[];
+  /** What all certificates have in common. */
+  readonly #extensions: Buffer[];
 
   private constructor(certificate: string, key: KeyObject) {
     this.certificate = certificate;
-    const own = AsnConvert.parse(new X509Certificate(certificate).raw, Certificate);
-    this.#issuer = { name: own.tbsCertificate.subject, key };
-    this.#extensions = [
-      basicConstraints({ cA: false }),
-      keyUsage(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyAgreement),
-      authorityKeyIdentifier(own),
-    ];
+    const own = new X509Certificate(certificate);
+    this.#issuer = { name: subjectOf(own.raw), key };
+    const publicKey = own.publicKey.export({ type: 'spki', format: 'der' });
+    this.#extensions = [basicConstraints(), keyUsages.endEntity, authorityKeyIdentifier(publicKey)];
   }
 
   /** Open the authority in `directory`; the first process to ask makes it. */
@@ -72,15 +63,15 @@ export class CertificateAuthority {
 
   /** A server certificate for an amphora's agent: its name is the amphora's id (contract D1, F6). */
   issueForAmphora(amphoraId: string, days: number): Promise<IssuedCredentials> {
-    return this.#issue(amphoraId, days, id_kp_serverAuth);
+    return this.#issue(amphoraId, days, 'serverAuth');
   }
 
   /** The client certificate with which a controller speaks to agents. */
   issueForController(days: number): Promise<IssuedCredentials> {
-    return this.#issue(CONTROLLER_NAME, days, id_kp_clientAuth);
+    return this.#issue(CONTROLLER_NAME, days, 'clientAuth');
   }
 
-  async #issue(name: string, days: number, purpose: string): Promise<IssuedCredentials> {
+  async #issue(name: string, days: number, purpose: Purpose): Promise<IssuedCredentials> {
     const { publicKey, privateKey } = await generateKeys();
     const expires = new Date(Date.now() + days * DAY);
     const extensions = [...this.#extensions, extendedKeyUsage(purpose), subjectAltName(name)];
@@ -94,10 +85,7 @@ async function create(path: string): Promise<string> {
   const { publicKey, privateKey } = await generateKeys();
   const subject = commonName('Amphorae certificate authority');
   const expires = new Date(Date.now() + LIFE_DAYS * DAY);
-  const extensions = [
-    basicConstraints({ cA: true, pathLenConstraint: 0 }),
-    keyUsage(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign),
-  ];
+  const extensions = [basicConstraints(0), keyUsages.authority];
   const self = { name: subject, key: createPrivateKey(privateKey) };
   const pem = `${signCertificate({ subject, publicKey, expires, extensions }, self)}\n${privateKey}`;
   const draft = `${path}.${process.pid}`;

@@ -1,123 +1,121 @@
 import { createHash, type KeyObject, randomBytes, sign } from 'node:crypto';
-import { ecdsaWithSHA256 } from '@peculiar/asn1-ecc';
-import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
 import {
-  AttributeTypeAndValue,
-  AttributeValue,
-  AuthorityKeyIdentifier,
-  BasicConstraints,
-  Certificate,
-  ExtendedKeyUsage,
-  Extension,
-  Extensions,
-  GeneralName,
-  id_ce_authorityKeyIdentifier,
-  id_ce_basicConstraints,
-  id_ce_extKeyUsage,
-  id_ce_keyUsage,
-  id_ce_subjectAltName,
-  id_ce_subjectKeyIdentifier,
-  KeyIdentifier,
-  KeyUsage,
-  type KeyUsageFlags,
-  Name,
-  RelativeDistinguishedName,
-  SubjectAlternativeName,
-  SubjectKeyIdentifier,
-  SubjectPublicKeyInfo,
-  TBSCertificate,
-  Validity,
-  Version,
-} from '@peculiar/asn1-x509';
+  bitString,
+  boolean,
+  contentsOf,
+  elements,
+  integer,
+  objectIdentifier,
+  octetString,
+  sequence,
+  set,
+  tagged,
+  time,
+  utf8String,
+} from './der.ts';
 
-const COMMON_NAME = '2.5.4.3';
 const DAY = 86_400_000;
 
 /** Who signs. */
 export interface Issuer {
-  name: Name;
+  /** In DER, as it stands in the issuer's own certificate. */
+  name: Buffer;
   /** ECDSA, P-256. */
   key: KeyObject;
 }
 
 export interface CertificateContents {
-  subject: Name;
+  subject: Buffer;
   /** SubjectPublicKeyInfo in DER. */
   publicKey: Buffer;
   expires: Date;
   /** Besides the identifier of the subject's key. */
-  extensions: Extension[];
+  extensions: Buffer[];
 }
+
+const ecdsaWithSHA256 = sequence(objectIdentifier('1.2.840.10045.4.3.2'));
+const version3 = tagged(0, true, integer(Buffer.of(2)));
 
 /** An X.509 certificate (RFC 5280) as PEM, valid from a day ago, for the sake of clocks that are slow. */
 export function signCertificate(contents: CertificateContents, issuer: Issuer): string {
-  const subjectPublicKeyInfo = AsnConvert.parse(contents.publicKey, SubjectPublicKeyInfo);
-  const keyIdentifier = createHash('sha1')
-    .update(Buffer.from(subjectPublicKeyInfo.subjectPublicKey))
-    .digest();
-  const tbsCertificate = new TBSCertificate({
-    version: Version.v3,
-    serialNumber: serialNumber(),
-    signature: ecdsaWithSHA256,
-    issuer: issuer.name,
-    validity: new Validity({ notBefore: new Date(Date.now() - DAY), notAfter: contents.expires }),
-    subject: contents.subject,
-    subjectPublicKeyInfo,
-    extensions: new Extensions([
-      ...contents.extensions,
-      extension(id_ce_subjectKeyIdentifier, new SubjectKeyIdentifier(keyIdentifier)),
-    ]),
-  });
-  const signature = sign('sha256', new Uint8Array(AsnConvert.serialize(tbsCertificate)), issuer.key);
-  const certificate = new Certificate({
-    tbsCertificate,
-    signatureAlgorithm: ecdsaWithSHA256,
-    signatureValue: new Uint8Array(signature).buffer,
-  });
-  return pem(AsnConvert.serialize(certificate));
+  const { subject, publicKey, expires, extensions } = contents;
+  const signed = sequence(
+    version3,
+    integer(serialNumber()),
+    ecdsaWithSHA256,
+    issuer.name,
+    sequence(time(new Date(Date.now() - DAY)), time(expires)),
+    subject,
+    publicKey,
+    tagged(3, true, sequence(...extensions, subjectKeyIdentifier(publicKey))),
+  );
+  return pem(sequence(signed, ecdsaWithSHA256, bitString(sign('sha256', signed, issuer.key))));
+}
+
+/** The subject of a certificate, both in DER. */
+export function subjectOf(certificate: Buffer): Buffer {
+  const [signed] = elements(certificate);
+  const subject = signed && elements(signed)[5];
+  if (subject === undefined) throw new Error('the certificate has no subject');
+  return subject;
 }
 
 /** `CN=<name>`. */
-export function commonName(name: string): Name {
-  const value = new AttributeValue({ utf8String: name });
-  return new Name([new RelativeDistinguishedName([new AttributeTypeAndValue({ type: COMMON_NAME, value })])]);
+export function commonName(name: string): Buffer {
+  return sequence(set(sequence(objectIdentifier('2.5.4.3'), utf8String(name))));
 }
 
-export const basicConstraints = (constraints: Partial<BasicConstraints>): Extension =>
-  extension(id_ce_basicConstraints, new BasicConstraints(constraints), true);
+/** @param pathLength how many authorities may follow; undefined for a certificate that may issue none. */
+export const basicConstraints = (pathLength?: number): Buffer => {
+  const authority = pathLength === undefined ? [] : [boolean(true), integer(Buffer.of(pathLength))];
+  return extension('2.5.29.19', sequence(...authority), true);
+};
 
-export const keyUsage = (flags: KeyUsageFlags): Extension =>
-  extension(id_ce_keyUsage, new KeyUsage(flags), true);
+export const keyUsages = {
+  /** digitalSignature and keyAgreement. */
+  endEntity: keyUsage(0b10001000, 3),
+  /** keyCertSign and cRLSign. */
+  authority: keyUsage(0b00000110, 1),
+};
 
-export const extendedKeyUsage = (purpose: string): Extension =>
-  extension(id_ce_extKeyUsage, new ExtendedKeyUsage([purpose]));
+function keyUsage(bits: number, unused: number): Buffer {
+  return extension('2.5.29.15', bitString(Buffer.of(bits), unused), true);
+}
 
-export const subjectAltName = (dNSName: string): Extension =>
-  extension(id_ce_subjectAltName, new SubjectAlternativeName([new GeneralName({ dNSName })]));
+export type Purpose = 'serverAuth' | 'clientAuth';
+
+export const extendedKeyUsage = (purpose: Purpose): Buffer =>
+  extension('2.5.29.37', sequence(objectIdentifier(`1.3.6.1.5.5.7.3.${purpose === 'serverAuth' ? 1 : 2}`)));
+
+export const subjectAltName = (dnsName: string): Buffer =>
+  extension('2.5.29.17', sequence(tagged(2, false, Buffer.from(dnsName))));
+
+const subjectKeyIdentifier = (publicKey: Buffer): Buffer =>
+  extension('2.5.29.14', octetString(keyIdentifier(publicKey)));
 
 /** Names the issuer's key as the issuer's own certificate does. */
-export function authorityKeyIdentifier(issuer: Certificate): Extension {
-  const own = issuer.tbsCertificate.extensions?.find(({ extnID }) => extnID === id_ce_subjectKeyIdentifier);
-  if (own === undefined) throw new Error('the certificate of the authority names no key');
-  const keyIdentifier = new KeyIdentifier(AsnConvert.parse(own.extnValue, SubjectKeyIdentifier).buffer);
-  return extension(id_ce_authorityKeyIdentifier, new AuthorityKeyIdentifier({ keyIdentifier }));
+export const authorityKeyIdentifier = (publicKey: Buffer): Buffer =>
+  extension('2.5.29.35', sequence(tagged(0, false, keyIdentifier(publicKey))));
+
+/** The hash of the key itself, without what is said about it (RFC 5280, 4.2.1.2). */
+function keyIdentifier(publicKey: Buffer): Buffer {
+  const bits = elements(publicKey)[1];
+  if (bits === undefined) throw new Error('a public key without a key');
+  return createHash('sha1').update(contentsOf(bits).subarray(1)).digest();
 }
 
-function extension(extnID: string, value: object, critical = false): Extension {
-  return new Extension({ extnID, critical, extnValue: new OctetString(AsnConvert.serialize(value)) });
+function extension(id: string, value: Buffer, critical = false): Buffer {
+  return sequence(objectIdentifier(id), ...(critical ? [boolean(true)] : []), octetString(value));
 }
 
 /** Positive and 128 bits long (RFC 5280, 4.1.2.2). */
-function serialNumber(): ArrayBuffer {
-  const bytes = new Uint8Array(randomBytes(16));
+function serialNumber(): Buffer {
+  const bytes = randomBytes(16);
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
-  return bytes.buffer;
+  return bytes;
 }
 
-function pem(der: ArrayBuffer): string {
-  const lines =
-    Buffer.from(der)
-      .toString('base64')
-      .match(/.{1,64}/g) ?? [];
+function pem(der: Buffer): string {
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
   return ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----'].join('\n');
 }
