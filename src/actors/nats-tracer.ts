@@ -16,18 +16,25 @@ const PROGRESS = 'amphorae.progress';
 /** Who is asked has the answer in memory; nobody else answers. */
 const PROGRESS_MS = 300;
 
+/** A step of a load balancer leads to several traces, each of which would be a write of its own while the next step waits. */
+const GATHER_MS = 10;
+
 const Question = z.object({
   kind: ActorKindName,
   id: z.uuid(),
   partition: z.int(),
 });
 
-/** Traces as core NATS subjects (`traceSubject`), from this node. */
+/**
+ * Traces as core NATS subjects (`traceSubject`), from this node: those of `GATHER_MS` together. What has not been said when
+ * the process ends is lost; the partition's next owner tells watchers that there is a gap.
+ */
 export class NatsTracer implements Tracer {
   readonly #nats: NatsConnection;
   readonly #node: string;
   readonly #log: Logger;
   #connected = true;
+  #gathered: Trace[] = [];
 
   constructor(nats: NatsConnection, node: string, log: Logger) {
     this.#nats = nats;
@@ -38,11 +45,18 @@ export class NatsTracer implements Tracer {
 
   publish(trace: TraceBody): void {
     if (!this.#connected) return;
+    if (this.#gathered.length === 0) setTimeout(() => this.#say(), GATHER_MS).unref();
+    this.#gathered.push({ ...trace, at: new Date().toISOString(), node: this.#node });
+  }
+
+  #say(): void {
+    const traces = this.#gathered;
+    this.#gathered = [];
+    if (!this.#connected) return;
     try {
-      const said: Trace = { ...trace, at: new Date().toISOString(), node: this.#node };
-      this.#nats.publish(traceSubject(trace), JSON.stringify(said));
+      for (const trace of traces) this.#nats.publish(traceSubject(trace), JSON.stringify(trace));
     } catch (error) {
-      this.#log.debug({ err: error }, 'a trace was lost: NATS is not reachable');
+      this.#log.debug({ err: error }, 'traces were lost: NATS is not reachable');
     }
   }
 
