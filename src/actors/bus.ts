@@ -10,6 +10,8 @@ export interface Envelope {
   event: { type: string };
   /** Address of an inbox where the sender waits for what becomes of it. */
   replyTo?: string;
+  /** Input of the actor that was made together with the message: who gets it first need not load the actor. Not stored. */
+  born?: object;
 }
 
 /** What became of a message: the actor took it, and is in `toState` now; or it could not, for the reason in `error`. */

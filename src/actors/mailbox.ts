@@ -40,7 +40,7 @@ export class Mailbox {
         })
         .returning('id'),
     );
-    return this.send(born, address, START);
+    return { ...(await this.send(born, address, START)), born: input };
   }
 
   /**

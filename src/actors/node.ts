@@ -13,7 +13,7 @@ import type { ActorId, ActorRow, ActorStore } from './store.ts';
 import { readStored } from './stored-snapshot.ts';
 import { Timers } from './timers.ts';
 import { ofActor, type Tracer, transitionTrace } from './trace.ts';
-import { advance, type Part } from './turn.ts';
+import { advance, newborn, type Part } from './turn.ts';
 
 export interface NodeOptions {
   /** Name of this node in leases; no two live nodes share one. */
@@ -235,7 +235,9 @@ export class Node implements ActorHost {
   }
 
   #receive(envelope: Envelope): void {
-    this.#actor({ kind: envelope.kind, id: envelope.actorId }, envelope.partition)?.receive(envelope);
+    const { kind, actorId: id, partition, born } = envelope;
+    const row = born && newborn({ address: { kind, id }, input: born }, partition);
+    this.#actor({ kind, id }, partition, row)?.receive(envelope);
   }
 
   /** The actor in memory, made when needed; undefined when its partition is not ours. */

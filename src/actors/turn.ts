@@ -79,7 +79,10 @@ export function followersOf(
 }
 
 /** An actor before its first event. */
-export function newborn({ address: { kind, id }, input }: SpawnParams, partition: number): ActorRow {
+export function newborn(
+  { address: { kind, id }, input }: { address: ActorId; input: object },
+  partition: number,
+): ActorRow {
   return {
     ...{ kind, id, partition, input, machineVersion: machineVersions[kind], version: 0, state: '' },
     ...{ snapshot: null, effects: {}, done: false, quarantined: null },

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import type { Envelope } from '../../src/actors/bus.ts';
 import type { Outcome } from '../../src/actors/interpreter.ts';
 import type { ActorRow, ActorStore, Cause, Commit, CommitResult } from '../../src/actors/store.ts';
+import { newborn } from '../../src/actors/turn.ts';
 import { type ActorAddress, PARTITIONS, partitionOf } from '../../src/machines/address.ts';
 
 /** A store, and what the code around the runtime does to it. */
@@ -461,8 +462,16 @@ export function storeContract(open: () => Promise<StoreHarness>): void {
 }
 
 /** One load balancer's actor in a store whose partitions are all this node's. */
-async function given({ spawn, ...harness }: StoreHarness) {
+async function given(harness: StoreHarness) {
   const { store } = harness;
+  /** The message as it is stored: that it says who is born is for those who carry it. */
+  const spawn = async (newcomer: ActorAddress, input: object): Promise<Envelope> => {
+    const { born, ...envelope } = await harness.spawn(newcomer, input);
+    const loaded = await store.load(newcomer);
+    const expected = newborn({ address: newcomer, input: born as object }, envelope.partition);
+    assert.equal({ ...loaded, ...expected }, loaded);
+    return envelope;
+  };
   const id = randomUUID();
   const address = { kind: 'load-balancer', id, loadBalancerId: id } as const;
   /** Its first message. */

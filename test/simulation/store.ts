@@ -211,7 +211,7 @@ export class SimulatedStore implements ActorStore {
   /** What `Mailbox.spawn` does in a transaction of the API. */
   spawn(address: ActorAddress, input: object): Envelope {
     this.#bear(address, input);
-    return this.send(address, START);
+    return { ...this.send(address, START), born: copy(input) };
   }
 
   #bear({ kind, id, loadBalancerId }: ActorAddress, input: object): void {

@@ -45,7 +45,7 @@ const chart = setup({
 });
 
 function actor(to: ActorId): ActorRow {
-  const born = newborn({ address: { ...to, loadBalancerId: LB }, input: {} as never }, 3);
+  const born = newborn({ address: to, input: {} }, 3);
   const { snapshot, state } = interpret(chart, born, { type: 'amphorae.start' });
   return { ...born, snapshot, state, version: 1 };
 }
