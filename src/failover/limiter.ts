@@ -17,6 +17,8 @@ export interface Candidate {
 export interface Round {
   census(windowMs: number): Promise<Census>;
   turn(state: LimiterState, reason: string): Promise<void>;
+  /** Have stale amphorae show that they are not failed over, a number of them that do not yet. */
+  holdBack(): Promise<Envelope[]>;
   /** Those that have waited longest, but none whose last automatic failover began within the window. */
   waiting(limit: number, windowMs: number): Promise<Candidate[]>;
   /** Admit one: lock it against other changes, count it, and tell its actor. */
@@ -28,6 +30,13 @@ export interface FailoverQueue {
   /** Resolves with undefined when nothing is stale, or another process is having a round. */
   round<T>(work: (round: Round) => Promise<T>): Promise<T | undefined>;
 }
+
+/** What load balancers are told in a round. */
+interface Outcome {
+  begun: Envelope[];
+  heldBack: Envelope[];
+}
+const NOTHING: Outcome = { begun: [], heldBack: [] };
 
 export interface LimiterParts {
   queue: FailoverQueue;
@@ -74,13 +83,13 @@ export class FailoverLimiter {
 
   async #look(): Promise<void> {
     const { queue, publish, log } = this.#parts;
-    const begun = await queue.round((round) => this.#admit(round));
-    if (begun === undefined || begun.length === 0) return;
+    const { begun, heldBack } = (await queue.round((round) => this.#admit(round))) ?? NOTHING;
+    publish([...begun, ...heldBack]);
+    if (begun.length === 0) return;
     log.warn({ loadbalancer_ids: begun.map(({ actorId }) => actorId) }, 'stale amphorae are failed over');
-    publish(begun);
   }
 
-  async #admit(round: Round): Promise<Envelope[]> {
+  async #admit(round: Round): Promise<Outcome> {
     const { windowMs } = this.#limits;
     const census = await round.census(windowMs);
     const { state, reason, room } = judge(census, this.#limits);
@@ -96,7 +105,7 @@ export class FailoverLimiter {
     for (const candidate of candidates) {
       begun.push(await round.begin(candidate.loadBalancerId, this.#replacements(candidate)));
     }
-    return begun;
+    return { begun, heldBack: state === 'stopped' ? await round.holdBack() : [] };
   }
 
   /** In ERROR, amphorae may be missing or left over besides: all of it is made anew. */

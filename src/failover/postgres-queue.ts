@@ -6,6 +6,7 @@ import {
   type FailoverLimiterRow,
   insertFailover,
   LIMITER,
+  listUntold,
   lockLimiter,
   lockWaiting,
   turnLimiter,
@@ -39,14 +40,23 @@ function roundIn(transaction: Queryable, { state, changed_by }: FailoverLimiterR
       const rows = await lockWaiting(transaction, { limit, windowMs });
       return rows.map(({ id, ...row }) => ({ loadBalancerId: id, ...row }));
     },
+    async holdBack() {
+      const envelopes = [];
+      for (const { amphoraId, loadBalancerId } of await listUntold(transaction)) {
+        const event = { type: 'AMPHORA_FAILOVER_STOPPED', amphoraId };
+        envelopes.push(await mailbox.send(transaction, actorOf(loadBalancerId), event));
+      }
+      return envelopes;
+    },
     async begin(loadBalancerId, replacements) {
       await updateLoadBalancer(transaction, loadBalancerId, { provisioning_status: 'PENDING_UPDATE' });
       await insertFailover(transaction, loadBalancerId);
-      return mailbox.send(
-        transaction,
-        { kind: 'load-balancer', id: loadBalancerId, loadBalancerId },
-        { type: 'FAILOVER', replacements, automatic: true },
-      );
+      const event = { type: 'FAILOVER', replacements, automatic: true };
+      return mailbox.send(transaction, actorOf(loadBalancerId), event);
     },
   };
+}
+
+function actorOf(loadBalancerId: string) {
+  return { kind: 'load-balancer', id: loadBalancerId, loadBalancerId } as const;
 }

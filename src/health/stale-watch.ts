@@ -119,7 +119,7 @@ async function turn(transaction: Queryable, timeoutMs: number, believeSilence: b
       SELECT health.amphora_id, amphora.load_balancer_id, NOT health.stale AS silent
       FROM amphora_health health JOIN amphorae amphora ON amphora.id = health.amphora_id
         JOIN load_balancers lb ON lb.id = amphora.load_balancer_id
-      WHERE (amphora.status = 'ALLOCATED'
+      WHERE (amphora.status IN ('ALLOCATED', 'FAILOVER_STOPPED')
           OR amphora.status = 'ERROR' AND lb.provisioning_status IN ('ACTIVE', 'PENDING_UPDATE'))
         AND stale <> (last_update < now() - ${timeoutMs} * interval '1 millisecond')
         AND (stale OR ${believeSilence})

@@ -33,11 +33,13 @@ export type LoadBalancerCommand =
 
 /**
  * What health monitoring tells a load balancer about an amphora whose heartbeats have stopped, or come again. The load
- * balancer notes it; the failover limiter decides whether and when that leads to a failover. Saying it twice does no harm.
+ * balancer notes it; the failover limiter decides whether and when that leads to a failover, and says when it does not
+ * because all of them are stopped. Saying it twice does no harm.
  */
 export type HealthReport =
   | { type: 'AMPHORA_STALE'; amphoraId: string }
-  | { type: 'AMPHORA_ALIVE'; amphoraId: string };
+  | { type: 'AMPHORA_ALIVE'; amphoraId: string }
+  | { type: 'AMPHORA_FAILOVER_STOPPED'; amphoraId: string };
 
 /**
  * What a load balancer tells its amphorae. `round` comes back in the reports, so that an answer to an earlier command

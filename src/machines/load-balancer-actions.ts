@@ -112,6 +112,16 @@ export function rows(make: (context: LoadBalancerContext) => RowChange[]) {
   };
 }
 
+/** Show that a stale amphora is not failed over. */
+export function stopFailover() {
+  return {
+    type: 'rows' as const,
+    params: ({ event }: { event: object }) => ({
+      changes: [{ op: 'stopFailover' as const, amphoraId: (event as HealthReport).amphoraId }],
+    }),
+  };
+}
+
 /** Note for the failover limiter whether an amphora is heard of, and let the amphora know. */
 export function markAmphora({ stale }: { stale: boolean }) {
   const about = (event: object) => (event as HealthReport).amphoraId;

@@ -110,6 +110,7 @@ function advanced(amphora: AmphoraProgress, event: AmphoraReport | HealthReport)
     case 'AMPHORA_RELEASE_FAILED':
     case 'AMPHORA_STALE':
     case 'AMPHORA_ALIVE':
+    case 'AMPHORA_FAILOVER_STOPPED':
       return amphora;
   }
 }

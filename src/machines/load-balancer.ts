@@ -12,6 +12,7 @@ import {
   releaseAll,
   rows,
   spawn,
+  stopFailover,
 } from './load-balancer-actions.ts';
 import { type LoadBalancerContext, newAmphorae, rejoining } from './load-balancer-context.ts';
 import { failingOver } from './load-balancer-failover.ts';
@@ -52,6 +53,7 @@ export const loadBalancerMachine = loadBalancerSetup.createMachine({
     AMPHORA_ANSWERS: { actions: 'noteReport' },
     AMPHORA_STALE: { guard: 'amphoraExists', actions: markAmphora({ stale: true }) },
     AMPHORA_ALIVE: { guard: 'amphoraExists', actions: markAmphora({ stale: false }) },
+    AMPHORA_FAILOVER_STOPPED: { guard: 'amphoraExists', actions: stopFailover() },
   },
   states: {
     creating: {

@@ -14,8 +14,10 @@ export type RowChange =
   | { op: 'patchAmphora'; amphoraId: string; patch: AmphoraPatch }
   | { op: 'replacePorts'; amphoraId: string; ports: AmphoraPort[] }
   | { op: 'removeAmphora'; amphoraId: string }
-  /** Its heartbeats have stopped, or come again. */
+  /** Its heartbeats have stopped, or come again; then it is no longer FAILOVER_STOPPED. */
   | { op: 'markAmphora'; amphoraId: string; stale: boolean }
+  /** If it is stale and ALLOCATED still, it is FAILOVER_STOPPED. */
+  | { op: 'stopFailover'; amphoraId: string }
   /** A failover has come to an end; if it was an automatic one, another may begin. */
   | { op: 'endFailover'; loadBalancerId: string }
   /**

@@ -22,9 +22,15 @@ export const AmphoraStatus = z.enum([
   'ALLOCATED',
   'PENDING_DELETE',
   'ERROR',
+  'FAILOVER_STOPPED',
   'DELETED',
 ]);
 export type AmphoraStatus = z.infer<typeof AmphoraStatus>;
+
+/** Whether an amphora of this status serves, as far as is known, so that others count on it. */
+export function serves(status: AmphoraStatus): boolean {
+  return status === 'ALLOCATED' || status === 'FAILOVER_STOPPED';
+}
 
 export const AmphoraRole = z.enum(['STANDALONE', 'MASTER', 'BACKUP']);
 export type AmphoraRole = z.infer<typeof AmphoraRole>;

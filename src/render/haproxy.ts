@@ -1,6 +1,7 @@
 import type { AmphoraDetails } from '../amphora-api/info.ts';
 import { peerName } from '../amphora-api/peer-name.ts';
 import type { AmphoraNode, ListenerNode, LoadBalancerGraph } from '../model/graph.ts';
+import { serves } from '../model/status.ts';
 import { activeHealthMonitor, haproxyListeners, poolsOf } from './desired.ts';
 import { backend, hasStickTable, peersOf } from './haproxy-backend.ts';
 import { connectionLimit, frontend } from './haproxy-frontend.ts';
@@ -113,7 +114,7 @@ function defaultsSection(): string {
 function peersSections(graph: LoadBalancerGraph, amphora: AmphoraNode, listeners: ListenerNode[]): string[] {
   if (!poolsInUse(graph, listeners).some(hasStickTable)) return [];
   const others = graph.amphorae.flatMap(({ id, status, vrrpIp }) =>
-    id !== amphora.id && status === 'ALLOCATED' && vrrpIp !== null ? [peer(id, vrrpIp)] : [],
+    id !== amphora.id && serves(status) && vrrpIp !== null ? [peer(id, vrrpIp)] : [],
   );
   const self = peer(amphora.id, others.length > 0 ? (amphora.vrrpIp ?? '127.0.0.1') : '127.0.0.1');
   return [section(`peers ${peersOf(graph)}`, [self, ...others].sort())];

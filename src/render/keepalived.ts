@@ -1,4 +1,5 @@
 import type { AmphoraNode, LoadBalancerGraph } from '../model/graph.ts';
+import { serves } from '../model/status.ts';
 import { vipAddresses } from './desired.ts';
 
 /** The interface in an amphora that carries the VIP (contract D4). */
@@ -32,7 +33,7 @@ export function renderKeepalived(graph: LoadBalancerGraph, amphora: AmphoraNode)
   if (graph.topology !== 'ACTIVE_STANDBY' || amphora.vrrpIp === null) return undefined;
   const peers = graph.amphorae.filter(
     ({ id, status, vrrpIp }) =>
-      id !== amphora.id && (status === 'ALLOCATED' || status === 'ERROR') && vrrpIp !== null,
+      id !== amphora.id && (serves(status) || status === 'ERROR') && vrrpIp !== null,
   );
   const bid = peers.some(({ status }) => status === 'ERROR') ? PRIORITY_IN_STEP : 0;
   const [first, ...others] = vipAddresses(graph);

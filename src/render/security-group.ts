@@ -6,6 +6,7 @@ import type {
   LoadBalancerGraph,
   PoolNode,
 } from '../model/graph.ts';
+import { serves } from '../model/status.ts';
 import { activeHealthMonitor, activeListeners, desired, poolsOf, vipAddresses } from './desired.ts';
 
 /** What the firewall of one amphora admits: exactly what the load balancer's listeners, peers and members need. */
@@ -18,7 +19,7 @@ export function renderSecurityGroup(graph: LoadBalancerGraph, amphora: AmphoraNo
     vips: vipAddresses(graph),
     rules: listeners.map(listenerRule),
     vrrp_peers: graph.amphorae.flatMap((peer) =>
-      peer.id !== amphora.id && peer.status === 'ALLOCATED' && peer.vrrpIp ? [peer.vrrpIp] : [],
+      peer.id !== amphora.id && serves(peer.status) && peer.vrrpIp ? [peer.vrrpIp] : [],
     ),
     members: unique([
       ...[...pools].flatMap(endpoints),

@@ -45,7 +45,7 @@ export async function countFailovers(db: Queryable, windowMs: number) {
   const since = sql`now() - ${windowMs} * interval '1 millisecond'`;
   // A quarantined load balancer waits for an operator, and others must not wait for it.
   const { rows } = await sql<{ amphorae: number; stale: number; running: number; recent: number }>`
-    SELECT (SELECT count(*)::int FROM amphorae WHERE status IN ('ALLOCATED', 'ERROR')) AS amphorae,
+    SELECT (SELECT count(*)::int FROM amphorae WHERE status IN ('ALLOCATED', 'FAILOVER_STOPPED', 'ERROR')) AS amphorae,
       (SELECT count(*)::int FROM amphorae WHERE stale_since IS NOT NULL) AS stale,
       (SELECT count(*)::int FROM automatic_failovers WHERE ended_at IS NULL AND load_balancer_id NOT IN (
         SELECT id FROM actors WHERE quarantined IS NOT NULL)) AS running,
@@ -82,6 +82,37 @@ export async function lockWaiting(
     ORDER BY (SELECT min(stale_since) FROM amphorae WHERE load_balancer_id = lb.id)
     LIMIT ${limit} FOR UPDATE OF lb SKIP LOCKED`.execute(transaction);
   return rows;
+}
+
+/** How many amphorae are told in one round that failovers are stopped. */
+const TOLD = 500;
+
+/**
+ * Stale amphorae that do not show yet that failovers are stopped, the longest stale first; but none of a load balancer that
+ * has messages to process, which may be just that.
+ */
+export async function listUntold(
+  transaction: Queryable,
+): Promise<{ amphoraId: string; loadBalancerId: string }[]> {
+  return transaction
+    .selectFrom('amphorae')
+    .select(['id as amphoraId', 'load_balancer_id as loadBalancerId'])
+    .where('stale_since', 'is not', null)
+    .where('status', '=', 'ALLOCATED')
+    .where((where) =>
+      where.not(
+        where.exists(
+          where
+            .selectFrom('messages')
+            .select('messages.id')
+            .where('actor_kind', '=', 'load-balancer')
+            .whereRef('actor_id', '=', 'amphorae.load_balancer_id'),
+        ),
+      ),
+    )
+    .orderBy('stale_since')
+    .limit(TOLD)
+    .execute();
 }
 
 /** Note that an automatic failover begins; the load balancer's own commit ends it. */

@@ -8,6 +8,7 @@ import * as octaviaResources from '../../migrations/0006-octavia-resources.ts';
 import * as listOrder from '../../migrations/0007-list-order.ts';
 import * as idempotency from '../../migrations/0008-idempotency.ts';
 import * as stateSince from '../../migrations/0009-state-since.ts';
+import * as failoverStopped from '../../migrations/0011-failover-stopped.ts';
 import type { Db } from './database.ts';
 
 /** Every migration, in order. Once shipped, an entry never changes. */
@@ -21,6 +22,7 @@ const migrations: Record<string, Migration> = {
   '0007-list-order': listOrder,
   '0008-idempotency': idempotency,
   '0009-state-since': stateSince,
+  '0011-failover-stopped': failoverStopped,
 };
 
 /** Bring the schema up to date; concurrent callers wait for each other. Returns the names that were applied. */

@@ -101,8 +101,17 @@ const compilers: { [O in Op]: Compiled & { rows(change: Change<O>): object[] } }
     columns: 'id uuid, stale boolean',
     rows: ({ amphoraId, stale }) => [{ id: amphoraId, stale }],
     statements: (given) => [
-      `UPDATE amphorae SET stale_since = CASE WHEN given.stale THEN coalesce(stale_since, now()) END
+      `UPDATE amphorae SET stale_since = CASE WHEN given.stale THEN coalesce(stale_since, now()) END,
+         status = CASE WHEN status = 'FAILOVER_STOPPED' AND NOT given.stale THEN 'ALLOCATED' ELSE status END
        FROM ${given} WHERE amphorae.id = given.id`,
+    ],
+  },
+  stopFailover: {
+    columns: 'id uuid',
+    rows: ({ amphoraId }) => [{ id: amphoraId }],
+    statements: (given) => [
+      `UPDATE amphorae SET status = 'FAILOVER_STOPPED', updated_at = now()
+       FROM ${given} WHERE amphorae.id = given.id AND stale_since IS NOT NULL AND status = 'ALLOCATED'`,
     ],
   },
   endFailover: {
@@ -160,6 +169,7 @@ const compilers: { [O in Op]: Compiled & { rows(change: Change<O>): object[] } }
 const kinds: readonly Op[][] = [
   ['storeVip', 'insertAmphorae', 'patchAmphora', 'replacePorts'],
   ['removeAmphora', 'markAmphora', 'endFailover'],
+  ['stopFailover'],
   ['settle'],
   ['reject'],
   ['failLoadBalancer'],

@@ -99,6 +99,27 @@ async function say(type: 'AMPHORA_STALE' | 'AMPHORA_ALIVE', ids: string[]): Prom
   return amphorae.map(({ id }) => id);
 }
 
+/** Of those of these amphorae that exist, in this order. */
+async function statuses(amphorae: string[]): Promise<string[]> {
+  const rows = await runtime.db
+    .selectFrom('amphorae')
+    .select(['id', 'status'])
+    .where('id', 'in', amphorae)
+    .execute();
+  return amphorae.flatMap((id) => rows.find((row) => row.id === id)?.status ?? []);
+}
+
+/** How often these load balancers were told that failovers are stopped. */
+async function toldOfStop(ids: string[]): Promise<number> {
+  const { count } = await runtime.db
+    .selectFrom('actor_events')
+    .select((select) => select.fn.countAll<number>().as('count'))
+    .where('actor_id', 'in', ids)
+    .where(sql`event ->> 'type'`, '=', 'AMPHORA_FAILOVER_STOPPED')
+    .executeTakeFirstOrThrow();
+  return count;
+}
+
 const running = async () => {
   const rows = await runtime.db
     .selectFrom('automatic_failovers')
@@ -163,9 +184,9 @@ test('an amphora that is heard of again is left alone', async () => {
   assert.equal(await amphoraOf(id), { id: old[0], stale_since: null });
 });
 
-test('so much is stale that it stops and says so; an operator has it go on; both are in the audit', async () => {
+test('so much is stale that it stops, and all of it shows so; an operator has it go on; both are in the audit', async () => {
   await runtime.db.deleteFrom('automatic_failovers').execute();
-  const ids = await make(3);
+  const ids = await make(4);
   const api = createApi({
     ...{ db: runtime.db, mailbox: runtime.mailbox, network: runtime.provider.network, log },
     config: loadConfig({}, {}),
@@ -182,11 +203,25 @@ test('so much is stale that it stops and says so; an operator has it go on; both
       const found = await limiter('GET');
       return found.state === 'stopped' ? found : undefined;
     });
-    assert.match(String(stopped.reason), /^3 of \d+ amphorae are stale, more than 10 %/);
-    assert.equal([stopped.stale_amphorae, stopped.changed_by], [3, 'failover limiter']);
+    assert.match(String(stopped.reason), /^4 of \d+ amphorae are stale, more than 10 %/);
+    assert.equal([stopped.stale_amphorae, stopped.changed_by], [4, 'failover limiter']);
+    await waitFor('all stale amphorae to show it', 10, async () =>
+      (await statuses(old)).every((status) => status === 'FAILOVER_STOPPED') ? true : undefined,
+    );
+    const listed = await api.request('/v2.0/octavia/amphorae?status=FAILOVER_STOPPED');
+    const { amphorae } = (await listed.json()) as { amphorae: { id: string }[] };
+    assert.equal(amphorae.map(({ id }) => id).sort(), [...old].sort());
+
+    await say('AMPHORA_ALIVE', ids.slice(0, 1));
+    // Enough looks for the others to be told again, if they could.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const [first, ...others] = await statuses(old);
+    assert.equal([first, ...new Set(others)], ['ALLOCATED', 'FAILOVER_STOPPED']);
+    assert.is(await toldOfStop(ids), ids.length);
     assert.equal(await running(), []);
     assert.is((await limiter('POST', '/resume')).state, 'overridden');
-    await replaced(ids, old);
+    await replaced(ids.slice(1), old);
+    assert.equal(await statuses(old), ['ALLOCATED']);
     await waitFor('it to be as ever', 10, async () =>
       (await limiter('GET')).state === 'admitting' ? true : undefined,
     );

@@ -279,6 +279,12 @@ test('a load balancer hears once that an amphora has fallen silent, and once tha
     assert.ok(performance.now() - start > 300, 'not before it had the time to speak');
     await sleep(100);
     assert.equal(told(), ['AMPHORA_STALE']);
+    // The limiter has held its failover back meanwhile.
+    await harness.db
+      .updateTable('amphorae')
+      .set({ status: 'FAILOVER_STOPPED' })
+      .where('id', '=', silent)
+      .execute();
     const listeners = beat(balancer).listeners;
     const speaking = setInterval(() => {
       sendDatagram(sealHeartbeat({ id: silent, seq: 0, ver: 3, listeners, pools: {} }, KEY));

@@ -1,5 +1,6 @@
 import type { LimiterState } from '../../src/failover/judgement.ts';
 import type { FailoverQueue, Round } from '../../src/failover/limiter.ts';
+import { serves } from '../../src/model/status.ts';
 import type { Link } from './link.ts';
 import type { Rows } from './rows.ts';
 import type { SimulatedStore } from './store.ts';
@@ -38,14 +39,24 @@ export class SimulatedFailovers {
       census: async (windowMs) => ({
         ...{ state: this.state, byOperator: this.byOperator },
         running: this.#counting ? automaticFailovers.filter(({ endedAt }) => endedAt === null).length : 0,
-        amphorae: [...amphorae.values()].filter(({ status }) => status === 'ALLOCATED' || status === 'ERROR')
-          .length,
+        amphorae: [...amphorae.values()].filter(({ status }) => serves(status) || status === 'ERROR').length,
         stale: this.#rows.stale().length,
         recent: automaticFailovers.filter(({ admittedAt }) => within(admittedAt, windowMs)).length,
       }),
       turn: async (state) => {
         Object.assign(this, { state, byOperator: false });
       },
+      holdBack: async () =>
+        this.#rows
+          .stale()
+          .filter(({ status }) => status === 'ALLOCATED')
+          .filter(
+            ({ loadBalancerId }) => !this.#store.messages().some(({ actorId }) => actorId === loadBalancerId),
+          )
+          .map(({ id: amphoraId, loadBalancerId }) => {
+            const event = { type: 'AMPHORA_FAILOVER_STOPPED', amphoraId };
+            return this.#store.send({ kind: 'load-balancer', id: loadBalancerId, loadBalancerId }, event);
+          }),
       waiting: async (limit, windowMs) => {
         const ids = new Set(this.#rows.stale().map(({ loadBalancerId }) => loadBalancerId));
         return [...ids]

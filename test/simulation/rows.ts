@@ -104,6 +104,13 @@ export class Rows {
         const amphora = this.amphorae.get(change.amphoraId);
         if (amphora === undefined) return;
         amphora.staleSince = change.stale ? (amphora.staleSince ?? this.#now()) : null;
+        if (!change.stale && amphora.status === 'FAILOVER_STOPPED') amphora.status = 'ALLOCATED';
+        return;
+      }
+      case 'stopFailover': {
+        const amphora = this.amphorae.get(change.amphoraId);
+        if (amphora?.status === 'ALLOCATED' && amphora.staleSince !== null)
+          amphora.status = 'FAILOVER_STOPPED';
         return;
       }
       case 'endFailover':

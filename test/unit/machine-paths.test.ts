@@ -64,6 +64,7 @@ const loadBalancerWalk: Omit<ExplorationOptions, 'input'> = {
       { type: 'AMPHORA_RELEASE_FAILED', amphoraId, error: terminal },
       { type: 'AMPHORA_STALE', amphoraId },
       { type: 'AMPHORA_ALIVE', amphoraId },
+      { type: 'AMPHORA_FAILOVER_STOPPED', amphoraId },
     ]);
     const revision = desiredRevision + 1;
     // One change that waits stands for any number.

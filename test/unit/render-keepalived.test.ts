@@ -53,6 +53,14 @@ test('of a pair, the one in step outbids the one that is excluded, whichever it 
   }
 });
 
+test('one that is only silent is a peer as ever', () => {
+  const silent = { ...backup, status: 'FAILOVER_STOPPED' as const };
+  assert.is(
+    renderKeepalived({ ...pair, amphorae: [master, silent] }, master),
+    renderKeepalived(pair, master),
+  );
+});
+
 test('a single amphora has no VRRP', () => {
   assert.is(renderKeepalived(loadBalancer(), amphora()), undefined);
 });

@@ -50,9 +50,10 @@ test('members may answer a check in its own protocol, whatever their pool speaks
 
 test('peers are the other amphorae that are in service', () => {
   const peer = amphora({ id: uuid(3), vrrpIp: '198.51.100.9' });
-  const building = amphora({ id: uuid(4), vrrpIp: '198.51.100.10', status: 'BOOTING' });
-  const graph = loadBalancer({ topology: 'ACTIVE_STANDBY', amphorae: [amphora(), peer, building] });
-  assert.equal(renderSecurityGroup(graph, amphora()).vrrp_peers, ['198.51.100.9']);
+  const silent = amphora({ id: uuid(4), vrrpIp: '198.51.100.10', status: 'FAILOVER_STOPPED' });
+  const building = amphora({ id: uuid(5), vrrpIp: '198.51.100.11', status: 'BOOTING' });
+  const graph = loadBalancer({ topology: 'ACTIVE_STANDBY', amphorae: [amphora(), peer, silent, building] });
+  assert.equal(renderSecurityGroup(graph, amphora()).vrrp_peers, ['198.51.100.9', '198.51.100.10']);
 });
 
 test('what is rendered is what the agent takes', () => {
