@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
-import { bundleAgent } from '../agent/bundle.ts';
+import { bundleProgram } from '../scripts/bundle.ts';
 import { TestAmphora } from '../test/support/test-amphora.ts';
 import { createTestPki } from '../test/support/test-pki.ts';
 import { memoryOf } from './node-process.ts';
@@ -193,7 +193,7 @@ function isSocket(path: string): boolean {
 
 async function main(): Promise<void> {
   const program = join(directory, 'agent.mjs');
-  await bundleAgent(program);
+  await bundleProgram('agent/main.ts', program);
   const unit = readFileSync(join(import.meta.dirname, '../agent/systemd/amphora-agent.service'), 'utf8');
   const [nodeOptions = ''] = /(?<=^ExecStart=\S+ )--\S+/m.exec(unit) ?? [];
   const amphora = await TestAmphora.start({}, { program, codeCache: join(directory, 'code'), nodeOptions });

@@ -9,7 +9,6 @@ import { NatsTracer } from '../src/actors/nats-tracer.ts';
 import { natsOptions } from '../src/actors/nats-url.ts';
 import { Node, type NodeOptions } from '../src/actors/node.ts';
 import { PostgresActorStore } from '../src/actors/postgres-store.ts';
-import { NODE_OPTIONS } from '../src/cli/up/own-command.ts';
 import { loadConfig } from '../src/config.ts';
 import { machinesWith } from '../src/machines/registry.ts';
 import { openDatabase } from '../src/store/database.ts';
@@ -33,6 +32,10 @@ export interface NodeProcess {
 }
 
 const HOUR = 3_600_000;
+
+/** Those with which the command runs. */
+const NODE_OPTIONS =
+  readFileSync(new URL('../bin/amphorae', import.meta.url), 'utf8').match(/--[a-z-]+=\d+/g) ?? [];
 
 /** A node that runs actors, in a process of its own; resolves when it holds its partitions. It ends with us. */
 export async function startNodeProcess(options: NodeProcessOptions): Promise<NodeProcess> {

@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module';
+import xstate from 'xstate/package.json' with { type: 'json' };
 
 /** Stored with each snapshot: a snapshot is only sure to fit the XState that wrote it. */
-export const XSTATE_VERSION: string = createRequire(import.meta.url)('xstate/package.json').version;
+export const XSTATE_VERSION: string = xstate.version;

@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { bundleAgent } from '../../agent/bundle.ts';
+import { bundleProgram } from '../../scripts/bundle.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'amphorae-bundle-'));
 test.after(() => rmSync(directory, { recursive: true, force: true }));
 
 test('the agent is one file that needs nothing but Node.js', async () => {
   const file = join(directory, 'agent.mjs');
-  await bundleAgent(file);
+  await bundleProgram('agent/main.ts', file);
   const imported = [...readFileSync(file, 'utf8').matchAll(/^import .* from "([^"]+)";$/gm)].map(
     ([, name]) => name ?? '',
   );
