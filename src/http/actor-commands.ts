@@ -4,8 +4,9 @@ import type { Envelope, Reply } from '../actors/bus.ts';
 import { RESUME } from '../actors/mailbox.ts';
 import { type Actor, endQuarantine, recordAudit } from '../store/actors.ts';
 import type { Queryable } from '../store/database.ts';
+import { lockLoadBalancer } from '../store/load-balancers.ts';
 import type { Api } from './api.ts';
-import { text } from './attributes.ts';
+import { integer, text } from './attributes.ts';
 import { conflict, invalidInput } from './fault.ts';
 
 /** How long an operator waits for what becomes of a message: longer than a sweep, if NATS has lost it. */
@@ -36,13 +37,32 @@ export interface Sent {
  * @throws Fault 400 for an event that its chart does not know, 409 when it has ended
  */
 export function injectEvent(api: Api, order: Order, event: InjectedEvent): Promise<Sent> {
-  return send(api, order, 'inject', async (_, { kind }) => {
+  return send(api, order, 'inject', async (transaction, actor) => {
+    const { kind, load_balancer_id: loadBalancerId } = actor;
     const known = acceptedEvents(kind);
     if (!known.includes(event.type)) {
       throw invalidInput('type', event.type, `Value should be one of: ${known.join(', ')}`);
     }
-    return { event, payload: { event } };
+    const meant = event.type === 'CHANGED' ? await boundedChange(transaction, loadBalancerId, event) : event;
+    return { event: meant, payload: { event } };
   });
+}
+
+/**
+ * A change up to what is desired, at most: one beyond it would never come into force, and be tried for ever.
+ * @throws Fault 400 for what is no revision
+ */
+async function boundedChange(
+  transaction: Queryable,
+  loadBalancerId: string,
+  event: InjectedEvent,
+): Promise<InjectedEvent> {
+  const revision = integer(1).safeParse(event.revision).data;
+  if (revision === undefined) {
+    throw invalidInput('revision', event.revision, 'Value should be a revision of the load balancer.');
+  }
+  const desired = (await lockLoadBalancer(transaction, loadBalancerId))?.desired_revision ?? revision;
+  return { ...event, revision: Math.min(revision, desired) };
 }
 
 /** End the quarantine of an actor, and start its effects again. @throws Fault 409 when it has ended */

@@ -1,5 +1,6 @@
 import { CompiledQuery, type Insertable, type Selectable } from 'kysely';
 import type { Queryable } from './database.ts';
+import { insertInOrder } from './rows-in-order.ts';
 import type { Database, LoadBalancerTable } from './schema.ts';
 
 /** What a load balancer is made of, in the order in which rows name each other and status events tell of them. */
@@ -21,16 +22,10 @@ export type StoredTree = { [Table in TreeTable]: Selectable<Database[Table]>[] }
   load_balancers: [Selectable<LoadBalancerTable>];
 };
 
-/** Their values are JSON in a string already, as the driver wants it. */
-const jsonColumns = new Set(['insert_headers', 'session_persistence']);
-
 /**
  * Store a load balancer with everything below it, and end the intent that its VIP's port was made with. One statement does
  * all, and says the same for trees of any size: it is the number of statements that makes the request slow, and each new text
  * would have to be planned.
- *
- * Rows of a table are a microsecond younger each than the one before: they would be of the same age, and lists would lose
- * the order in which they were sent.
  * @returns the rows as they are stored now, and whether there was an intent
  */
 export async function insertTree(
@@ -38,7 +33,10 @@ export async function insertTree(
   tree: NewTree,
 ): Promise<StoredTree & { hadIntent: boolean }> {
   const filled = tables.filter((table) => tree[table].length > 0);
-  const inserts = filled.map((table, index) => insertOf(table, tree[table], `$${index + 1}::jsonb`));
+  const inserts = filled.map(
+    (table, index) =>
+      `new_${table} AS (${insertInOrder(table, tree[table], `$${index + 1}::jsonb`)} RETURNING *)`,
+  );
   const intent = `DELETE FROM vip_intents USING new_load_balancers AS new WHERE load_balancer_id = new.id RETURNING new.id`;
   const answers = filled.map((table) => `(SELECT json_agg(row) FROM new_${table} AS row) AS ${table}`);
   const { rows } = await transaction.executeQuery<
@@ -52,17 +50,6 @@ export async function insertTree(
   );
   const stored = tables.map((table) => [table, (rows[0]?.[table] ?? []).map(withDates)]);
   return { ...(Object.fromEntries(stored) as StoredTree), hadIntent: rows[0]?.hadIntent === true };
-}
-
-function insertOf(table: TreeTable, rows: object[], parameter: string): string {
-  const columns = Object.entries(rows[0] ?? {}).flatMap(([name, value]) => (value === undefined ? [] : name));
-  const values = columns.map((name) => (jsonColumns.has(name) ? `(${name} #>> '{}')::jsonb` : name));
-  if (table !== 'additional_vips') {
-    columns.push('created_at');
-    values.push(`now() + (ordinality - 1) * interval '1 microsecond'`);
-  }
-  return `new_${table} AS (INSERT INTO ${table} (${columns.join(', ')}) SELECT ${values.join(', ')}
-    FROM jsonb_populate_recordset(NULL::${table}, ${parameter}) WITH ORDINALITY RETURNING *)`;
 }
 
 /** JSON has no dates. */

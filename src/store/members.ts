@@ -1,6 +1,7 @@
-import { type Insertable, type Selectable, sql, type Updateable } from 'kysely';
+import { CompiledQuery, type Insertable, type Selectable, sql, type Updateable } from 'kysely';
 import type { Queryable } from './database.ts';
 import { anyOf, columns, provisionedColumns } from './list.ts';
+import { insertInOrder } from './rows-in-order.ts';
 import type { MemberTable } from './schema.ts';
 
 export type Member = Selectable<MemberTable>;
@@ -39,23 +40,11 @@ export function insertMember(
   return transaction.insertInto('members').values(row).returningAll().executeTakeFirstOrThrow();
 }
 
-/** Rows in one statement: it may have 65,535 parameters, and no table has more than 60 columns. */
-const CHUNK = 1000;
-
-/**
- * Write any number of rows, each a microsecond younger than the one before: rows of a transaction are of the same age, and
- * lists would lose the order in which they were sent.
- */
+/** Write any number of rows, in the order in which lists are to have them. */
 export async function insertMembers(transaction: Queryable, rows: Insertable<MemberTable>[]): Promise<void> {
-  const aged = rows.map((row, index) => ({
-    ...row,
-    created_at: sql<Date>`now() + ${sql.lit(`${index} us`)}::interval`,
-  }));
-  for (let start = 0; start < aged.length; start += CHUNK)
-    await transaction
-      .insertInto('members')
-      .values(aged.slice(start, start + CHUNK))
-      .execute();
+  if (rows.length === 0) return;
+  const statement = insertInOrder('members', rows, '$1::jsonb');
+  await transaction.executeQuery(CompiledQuery.raw(statement, [JSON.stringify(rows)]));
 }
 
 export async function updateMember(

@@ -104,6 +104,13 @@ test('an injected event goes through the mailbox and is audited; an unknown one 
   await inject(id, { type: 'DELETE', nested: { too: { deep: 1 } } }, 400);
   await inject(id, { type: 'DELETE', text: 'nul\0' }, 400);
 
+  // There is no such revision to bring into force.
+  await inject(id, { type: 'CHANGED', memberPorts: false, revision: 'newest' }, 400);
+  const beyond = await inject(id, { type: 'CHANGED', memberPorts: false, revision: 7 });
+  assert.is(beyond.message.event.revision, 1);
+  const applied = await until(id, ({ state }) => state === 'ACTIVE');
+  assert.is(applied.snapshot.context.desiredRevision, 1);
+
   const { message, outcome } = await inject(id, { type: 'DELETE' });
   assert.equal(message.event, { type: 'DELETE' });
   assert.equal(outcome, {
@@ -117,7 +124,10 @@ test('an injected event goes through the mailbox and is audited; an unknown one 
   const { audit } = await call(200, 'GET', `/audit?actor_id=${id}`);
   assert.equal(
     audit.map(({ operator, action, payload }: Any) => [operator, action, payload]),
-    [['alice', 'inject', { event: { type: 'DELETE' } }]],
+    [
+      ['alice', 'inject', { event: { type: 'CHANGED', memberPorts: false, revision: 7 } }],
+      ['alice', 'inject', { event: { type: 'DELETE' } }],
+    ],
   );
   await node.close();
 });
@@ -131,7 +141,7 @@ test('a message that its chart cannot process becomes a dead letter, and its loa
   });
   const [id, other] = [await runtime.createLoadBalancer(), await runtime.createLoadBalancer()];
   for (const each of [id, other]) await runtime.waitFor(each, ['ACTIVE']);
-  const change = { type: 'CHANGED', revision: 2, memberPorts: false };
+  const change = { type: 'CHANGED', revision: 1, memberPorts: false };
   const { outcome } = await inject(id, change);
   assert.equal([outcome.to_state, outcome.error], ['ERROR', 'Error: boom']);
   const failed = await until(id, ({ state }) => state === 'ERROR');
