@@ -51,7 +51,7 @@ export interface Retention {
 }
 
 /**
- * Remove what is older than it needs to be: history, dead letters, audit, load balancers that are DELETED, and actors that
+ * Remove what is older than it needs to be: history, nodes that have died, dead letters, audit, load balancers that are DELETED, and actors that
  * have ended. In batches, the oldest first.
  * @returns how many rows of each table were removed
  */
@@ -66,6 +66,8 @@ export async function prune(db: Db, keep: Retention): Promise<Record<string, num
     DELETE FROM automatic_failovers WHERE id IN (
       SELECT id FROM automatic_failovers
       WHERE ended_at IS NOT NULL AND admitted_at < ${before(keep.history)} ORDER BY admitted_at LIMIT ${BATCH})`;
+  // Who ends in order has no row any more; these have died, and none has come back under their name.
+  const nodes = sql`DELETE FROM nodes WHERE seen_at < ${before(keep.history)}`;
   const deadLetters = sql`
     DELETE FROM dead_letters WHERE id IN (
       SELECT id FROM dead_letters WHERE died_at < ${before(keep.deadLetters)} LIMIT ${BATCH})`;
@@ -84,6 +86,7 @@ export async function prune(db: Db, keep: Retention): Promise<Record<string, num
   return {
     actor_events: await inBatches(db, history),
     automatic_failovers: await inBatches(db, failovers),
+    nodes: await inBatches(db, nodes),
     dead_letters: await inBatches(db, deadLetters),
     actor_audit: await inBatches(db, audit),
     load_balancers: await inBatches(db, loadBalancers),

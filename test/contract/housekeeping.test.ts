@@ -88,6 +88,15 @@ test('what is older than it is kept goes, batch by batch, and nothing else', asy
       .values({ ...who, created_at: ago(hours) })
       .execute();
   }
+  for (const [id, hours] of [
+    ['long-dead', 11],
+    ['dead', 9],
+  ] as const) {
+    await db
+      .insertInto('nodes')
+      .values({ id, seen_at: ago(hours) })
+      .execute();
+  }
   const balancers: string[] = [];
   for (const [status, hours] of [
     ['DELETED', 41],
@@ -105,7 +114,7 @@ test('what is older than it is kept goes, batch by batch, and nothing else', asy
   }
 
   assert.equal(await prune(db, keep), {
-    ...{ actor_events: 2500, automatic_failovers: 0, dead_letters: 1, actor_audit: 1 },
+    ...{ actor_events: 2500, automatic_failovers: 0, nodes: 1, dead_letters: 1, actor_audit: 1 },
     ...{ load_balancers: 1, actors: 1 },
   });
   const left = await db.selectFrom('load_balancers').select('id').orderBy('updated_at', 'desc').execute();

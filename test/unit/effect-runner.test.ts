@@ -3,15 +3,16 @@ import * as assert from 'uvu/assert';
 import { type EffectResult, EffectRunner } from '../../src/actors/effect-runner.ts';
 import type { RunningEffect } from '../../src/actors/interpreter.ts';
 import type { Effect, Effects } from '../../src/machines/effects.ts';
-import type { EffectContext } from '../../src/model/effect.ts';
+import type { EffectContext, RetryPolicy } from '../../src/model/effect.ts';
+import { TerminalError, TransientError } from '../../src/model/errors.ts';
 import { Random } from '../simulation/random.ts';
 import { SimulatedProcess } from '../simulation/simulated-process.ts';
 import { VirtualTime } from '../simulation/virtual-time.ts';
 
-const retry = { attempts: 1, deadlineMs: 60_000, backoffMs: 100, maxBackoffMs: 100 };
+const once = { attempts: 1, deadlineMs: 60_000, backoffMs: 100, maxBackoffMs: 100 };
 
 /** A runner on virtual time whose effects do as `run` says; `results` are by the id of the actor. */
-function open(run: Effect['run'], concurrency = { node: 1, provider: 1 }) {
+function open(run: Effect['run'], concurrency = { node: 1, provider: 1 }, retry: RetryPolicy = once) {
   const time = new VirtualTime();
   const { clock } = new SimulatedProcess('node', time, new Random(1));
   const effect: Effect = { run, retry, callsProvider: true };
@@ -23,7 +24,7 @@ function open(run: Effect['run'], concurrency = { node: 1, provider: 1 }) {
     runner.start(actor, 'placeServer', running, 1, (result) => results.set(id, result));
     return actor;
   };
-  return { runner, results, start, pass: (ms: number) => time.run(() => false, ms) };
+  return { runner, results, start, now: () => time.now, pass: (ms: number) => time.run(() => false, ms) };
 }
 
 const deafTo = (id: string) => (input: never) =>
@@ -40,6 +41,58 @@ test('an effect that does not hear that it is cancelled gives its slots to the o
   assert.is(results.has('other'), false);
   await pass(5_000);
   assert.equal(results.get('other'), { output: 'done' });
+});
+
+test('an effect that fails for a while is tried again after pauses that double, each a little different', async () => {
+  const begun: number[] = [];
+  const retry = { attempts: 6, deadlineMs: 60_000, backoffMs: 1_000, maxBackoffMs: 8_000 };
+  const { results, start, now, pass } = open(
+    () => {
+      begun.push(now());
+      throw new TransientError('away', 'not yet');
+    },
+    undefined,
+    retry,
+  );
+  start('a');
+  await pass(60_000);
+  const shares = begun.slice(1).map((at, index) => {
+    const longest = Math.min(1_000 * 2 ** index, 8_000);
+    return (at - (begun[index] ?? 0)) / longest;
+  });
+  assert.is(shares.length, 5);
+  assert.ok(
+    shares.every((share) => share >= 0.5 && share <= 1.01),
+    String(shares),
+  );
+  assert.ok(new Set(shares.map((share) => share.toFixed(3))).size > 1, String(shares));
+  assert.equal(results.get('a'), { error: { kind: 'transient', code: 'away', message: 'not yet' } });
+});
+
+test('what can never succeed is not tried again, and when time is over the last failure is said', async () => {
+  let calls = 0;
+  const refused = open(() => {
+    calls += 1;
+    throw new TerminalError('refused', 'never');
+  });
+  refused.start('a');
+  await refused.pass(60_000);
+  assert.is(calls, 1);
+  assert.equal(refused.results.get('a'), { error: { kind: 'terminal', code: 'refused', message: 'never' } });
+
+  const patient = {
+    attempts: Number.POSITIVE_INFINITY,
+    deadlineMs: 5_000,
+    backoffMs: 100,
+    maxBackoffMs: 100,
+  };
+  const late = open(() => Promise.reject(new TransientError('away', 'not yet')), undefined, patient);
+  late.start('a');
+  await late.pass(4_900);
+  assert.is(late.results.size, 0);
+  await late.pass(200);
+  const message = 'placeServer was not done within 5 s; last: not yet';
+  assert.equal(late.results.get('a'), { error: { kind: 'transient', code: 'away', message } });
 });
 
 test('a node may call a provider less often at once than it may do other things', async () => {

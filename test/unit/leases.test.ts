@@ -3,9 +3,11 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type LeaseListener, Leases } from '../../src/actors/leases.ts';
 import { PARTITIONS } from '../../src/machines/address.ts';
+import { TransientError } from '../../src/model/errors.ts';
 import { Random } from '../simulation/random.ts';
 import { SimulatedProcess } from '../simulation/simulated-process.ts';
 import { SimulatedStore } from '../simulation/store.ts';
+import { storeThrough } from '../simulation/store-calls.ts';
 import { VirtualTime } from '../simulation/virtual-time.ts';
 
 const LEASE_MS = 6_000;
@@ -15,6 +17,7 @@ function open() {
   const time = new VirtualTime();
   const random = new Random(1);
   const store = new SimulatedStore({ now: () => time.now, random, applyRowChange: () => {} });
+  const database = { away: false };
   const log = pino({ level: 'silent' });
   const start = async (node: string, { deaf = false } = {}) => {
     const process = new SimulatedProcess(node, time, random);
@@ -27,12 +30,16 @@ function open() {
       },
       handedOver: () => {},
     };
-    const leases = new Leases(store, { node, leaseMs: LEASE_MS, clock: process.clock, log }, listener);
+    const reached = storeThrough(store, async (call) => {
+      if (database.away) throw new TransientError('database_unavailable', 'away');
+      return call();
+    });
+    const leases = new Leases(reached, { node, leaseMs: LEASE_MS, clock: process.clock, log }, listener);
     await leases.start();
     return { leases, epochs, held: () => leases.partitions().length, die: () => process.kill() };
   };
   const pass = (ms: number) => time.run(() => false, ms);
-  return { store, start, pass };
+  return { store, database, start, pass };
 }
 
 test('an effect that ignores its cancellation does not keep the other leases from being renewed', async () => {
@@ -78,6 +85,21 @@ test('leases that are lost and gained again have a higher epoch', async () => {
   await store.releaseLeases('node', [0]);
   await pass(LEASE_MS / 2);
   assert.ok((node.epochs.get(0) ?? 0) > before);
+});
+
+test('a node that cannot reach the database drops everything before its leases end there', async () => {
+  const { store, database, start, pass } = open();
+  const node = await start('node');
+  await pass(LEASE_MS / 3 + 10);
+  const leaseEnds = store.lease(0)?.leaseUntil ?? 0;
+  database.away = true;
+  await pass(leaseEnds - LEASE_MS / 4 - store.now());
+  assert.is(node.held(), PARTITIONS);
+  await pass(leaseEnds - 1 - store.now());
+  assert.equal([node.held(), node.epochs.size], [0, 0]);
+  database.away = false;
+  await pass(LEASE_MS / 2);
+  assert.is(node.held(), PARTITIONS);
 });
 
 test('what a dead node held is taken as soon as its lease ends', async () => {
