@@ -3,8 +3,8 @@ import type { Db } from '../store/database.ts';
 import type { StatusEventTable } from '../store/schema.ts';
 import type { StatusEvent } from './event.ts';
 
-/** Events of one turn. Publishing them takes a few milliseconds, and a failed turn repeats no more than these. */
-const BATCH = 500;
+/** The most events of one turn. Publishing them takes a few milliseconds, and a failed turn repeats no more than these. */
+export const TURN_SIZE = 500;
 
 export interface TurnOptions {
   /** Who asks. */
@@ -29,6 +29,8 @@ export async function takeTurn(
     const turn = await transaction
       .selectFrom('status_publisher')
       .select('holder')
+      // Events that come back with the power are on the stream already, which knows them.
+      .select(sql`set_config('synchronous_commit', 'off', true)`.as('_'))
       .forUpdate()
       .skipLocked()
       .executeTakeFirst();
@@ -37,7 +39,7 @@ export async function takeTurn(
       .selectFrom('status_events')
       .selectAll()
       .orderBy('sequence')
-      .limit(BATCH)
+      .limit(TURN_SIZE)
       .execute();
     if (rows.length === 0) return 0;
     await publish(rows.map(toEvent), turn.holder !== publisher);

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Db } from '../store/database.ts';
-import { giveUpTurn, takeTurn } from './outbox.ts';
+import { giveUpTurn, TURN_SIZE, takeTurn } from './outbox.ts';
 import type { StatusStream } from './stream.ts';
 
 export interface PublisherParts {
@@ -60,9 +60,13 @@ export class StatusPublisher {
       this.#again = false;
       try {
         await stream.open(); // also without events, so that subscribers find it
-        const published = await takeTurn(db, turn, (events, succession) => stream.append(events, succession));
+        // A database that was away may have come back with events that it had forgotten.
+        const published = await takeTurn(db, turn, (events, succession) =>
+          stream.append(events, succession || this.#failing),
+        );
         if (published === 0) continue;
-        this.#again = true;
+        // Whatever is committed meanwhile is announced.
+        this.#again ||= published === TURN_SIZE;
         if (this.#failing) log.info('status events are published again');
         this.#failing = false;
       } catch (error) {
