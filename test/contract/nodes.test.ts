@@ -14,7 +14,7 @@ import { createApi } from '../../src/http/app.ts';
 import { type ServedApi, serveApi } from '../../src/http/server.ts';
 import { PARTITIONS, partitionOf } from '../../src/machines/address.ts';
 import type { Effects } from '../../src/machines/effects.ts';
-import { type Runtime, startRuntime } from '../support/runtime.ts';
+import { type NodeTestOptions, type Runtime, startRuntime } from '../support/runtime.ts';
 
 // Nodes that are listed, pinged, drained and resumed, by REST and by command.
 
@@ -48,8 +48,8 @@ test.after(async () => {
   await runtime?.stop();
 });
 
-async function start(name: string, effects: (effects: Effects) => Effects = (all) => all): Promise<Node> {
-  const node = await runtime.startNode(name, { leaseMs: LEASE_SECONDS * 1000, effects });
+async function start(name: string, options: NodeTestOptions = {}): Promise<Node> {
+  const node = await runtime.startNode(name, { leaseMs: LEASE_SECONDS * 1000, ...options });
   nodes.push(node);
   return node;
 }
@@ -94,7 +94,7 @@ test('all live nodes answer a ping; one that has died is silent', async () => {
 });
 
 test('a node that is drained hands everything over at once, unfinished work too, and takes nothing back until it is resumed', async () => {
-  const drained = await start('drained', hanging('awaitAgent'));
+  const drained = await start('drained', { effects: hanging('awaitAgent') });
   const id = await runtime.createLoadBalancer();
   await waitFor('an effect to run', SOON_SECONDS, async () => {
     const [node] = (await call(200, 'GET')).nodes;
@@ -157,6 +157,26 @@ test('a node that is ended in order, drained or not, leaves at once, and works a
   await until({ first: ['working', PARTITIONS / 2], second: ['working', PARTITIONS / 2] });
   await nodes.shift()?.close();
   await until({ first: ['working', PARTITIONS] });
+});
+
+test('without NATS no node answers, and each finds out with its next renewal', async () => {
+  await start('first', { leaseMs: 3_000 });
+  await start('second', { leaseMs: 3_000 });
+  await runtime.broker.restart(async () => {
+    await call(202, 'POST', '/first/drain');
+    const { nodes: listed } = await until({ first: ['drained', 0], second: ['working', PARTITIONS] });
+    assert.equal(
+      listed.map(({ answers, actors }: Any) => [answers, actors]),
+      [
+        [false, null],
+        [false, null],
+      ],
+    );
+  });
+  await waitFor('the nodes to answer again', SOON_SECONDS, async () => {
+    const { nodes: listed } = await call(200, 'GET');
+    return listed.every(({ answers }: Any) => answers) || undefined;
+  });
 });
 
 test('the command lists nodes, waits until one is drained, and resumes it', async () => {
