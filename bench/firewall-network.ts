@@ -82,10 +82,10 @@ export class BenchNetwork {
   }
 
   /** Put rules in force in place of all others, and forget what connections those had tracked. */
-  load({ content, json }: NftFile): void {
+  load(rules: NftFile): void {
     const file = join(this.#directory, 'rules');
-    writeFileSync(file, content);
-    this.#in('amphora', 'nft', ...(json ? ['-j'] : []), '-f', file);
+    writeFileSync(file, rules);
+    this.#in('amphora', 'nft', '-f', file);
     this.#in('amphora', 'conntrack', '-F');
   }
 

@@ -3,18 +3,15 @@ import { rebuild } from '../agent/nftables/transaction.ts';
 import type { ListenerRule } from '../src/amphora-api/security-group.ts';
 import { CLIENT, MEMBER, VIP } from './firewall-network.ts';
 
-/** Rules as a file for nft, and how nft reads it. */
-export interface NftFile {
-  content: string;
-  json: boolean;
-}
+/** Rules as nft reads them from a file. */
+export type NftFile = string;
 
 const INTERFACES: FirewallInterface[] = [
   { name: 'eth1', roles: ['vip', 'member'], filtered: true, addresses: [], vips: [VIP] },
   { name: 'eth2', roles: ['member'], filtered: true, addresses: [], vips: [] },
 ];
 
-export const none: NftFile = { content: 'table inet amphora {}\ndelete table inet amphora\n', json: false };
+export const none: NftFile = 'table inet amphora {}\ndelete table inet amphora\n';
 
 /** Networks that the client is not in, all of them below its address or above it, none next to another. */
 export function networks(count: number, where: 'below' | 'above'): string[] {
@@ -40,7 +37,7 @@ export function listenerRules(listeners: number, cidrs: number, position: 'first
 export function ours(rules: ListenerRule[]): NftFile {
   const members = [{ address: MEMBER, port: 8080, protocol: 'TCP' as const }];
   const group = { revision: 1, vips: [VIP], vrrp_peers: [], members, rules };
-  return { content: JSON.stringify(rebuild(renderRuleset(group, INTERFACES))), json: true };
+  return rebuild(renderRuleset(group, INTERFACES));
 }
 
 /** Octavia's rules for the same (contract D5): tracked connections, one rule for each network of each listener, in order. */
@@ -69,5 +66,5 @@ export function upstream(rules: ListenerRule[]): NftFile {
     '  }',
     '}',
   ];
-  return { content: `${lines.join('\n')}\n`, json: false };
+  return `${lines.join('\n')}\n`;
 }

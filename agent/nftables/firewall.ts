@@ -17,6 +17,7 @@ import { formatAddress, parseAddress } from '../ip-address.ts';
 import type { Namespace } from '../namespace.ts';
 import { Serial } from '../serial.ts';
 import type { AgentSettings } from '../settings.ts';
+import { NftConsole } from './console.ts';
 import { readCounters } from './counters.ts';
 import { DropMonitor } from './drop-log.ts';
 import { admissionOf, InterfaceRules } from './interface-rules.ts';
@@ -29,7 +30,7 @@ import {
   type Ruleset,
   renderRuleset,
 } from './ruleset.ts';
-import { rebuild, replace, TABLE, type Transaction } from './transaction.ts';
+import { rebuild, replace, TABLE } from './transaction.ts';
 
 interface FirewallParts {
   namespace: Namespace;
@@ -37,7 +38,7 @@ interface FirewallParts {
   log: Logger;
 }
 
-const LIST_COUNTERS = ['list', 'counters', 'table', 'inet', TABLE.name];
+const LIST_COUNTERS = `list counters table ${TABLE}`;
 
 /** What a controller has asked for: ours all at once, Octavia's address by address. */
 const Desired = z.union([SecurityGroup, InterfaceRules]);
@@ -46,10 +47,10 @@ type Desired = z.infer<typeof Desired>;
 /** The kernel's rules in the data-plane namespace, and the file they are restored from. One change at a time. */
 export class Firewall {
   readonly #namespace: Namespace;
-  readonly #nft: string;
+  readonly #nftPath: string;
+  readonly #nft: NftConsole;
   readonly #path: string;
   readonly #loadedPath: string;
-  readonly #transactionPath: string;
   readonly #log: Logger;
   readonly #serial = new Serial();
   readonly #monitor: DropMonitor;
@@ -62,12 +63,12 @@ export class Firewall {
 
   constructor({ namespace, settings, log }: FirewallParts) {
     this.#namespace = namespace;
-    this.#nft = settings.nft_path;
+    this.#nftPath = settings.nft_path;
+    this.#nft = new NftConsole(namespace.enter(settings.nft_path, ['-i']), settings.run_dir);
     this.#path = join(settings.state_dir, 'amphora-firewall.json');
     this.#loadedPath = join(settings.run_dir, 'firewall-loaded.json');
-    this.#transactionPath = join(settings.run_dir, 'firewall-transaction');
     this.#log = log;
-    this.#monitor = new DropMonitor({ namespace, nft: this.#nft, log });
+    this.#monitor = new DropMonitor({ namespace, nft: this.#nftPath, log });
   }
 
   /** Load the stored rules, or the closed set where there are none. Call it before any interface comes up. */
@@ -118,7 +119,7 @@ export class Firewall {
   /** What was accepted and dropped. */
   counters(): Promise<FirewallCounters> {
     return this.#serial.run(async () => {
-      const listing = await this.#namespace.run(this.#nft, ['-j', ...LIST_COUNTERS]);
+      const listing = await this.#namespace.run(this.#nftPath, ['-j', LIST_COUNTERS]);
       return readCounters(listing, this.#loaded ?? { openings: [] });
     });
   }
@@ -141,6 +142,7 @@ export class Firewall {
   release(): void {
     clearTimeout(this.#endOfLog);
     this.#monitor.stop();
+    this.#nft.end();
   }
 
   #endLog(): Promise<void> {
@@ -197,7 +199,7 @@ export class Firewall {
       }
     }
     try {
-      await this.#commit(rebuild(ruleset));
+      await this.#nft.apply(rebuild(ruleset));
     } catch (error) {
       const details = error instanceof CommandError ? error.output.slice(0, 2_000) : undefined;
       throw new AgentError(500, 'The kernel refused the firewall rules; the previous ones stay in force', {
@@ -210,25 +212,14 @@ export class Firewall {
   async #replace(previous: Outline, next: Ruleset): Promise<void> {
     const { preparation, change, withdrawal } = replace(previous, next);
     try {
-      await this.#commit(preparation, change);
+      await this.#nft.apply(preparation);
+      await this.#nft.apply(change);
     } catch (error) {
-      await this.#commit(withdrawal).catch((err) => this.#log.warn({ err }, 'sets without rules are left'));
+      await this.#nft
+        .apply(withdrawal)
+        .catch((err) => this.#log.warn({ err }, 'sets without rules are left'));
       throw error;
     }
-  }
-
-  /** One after the other, none after one that failed. A shell starts them sooner than this process could. */
-  async #commit(...transactions: Transaction[]): Promise<void> {
-    // nft reads JSON only from what it can open by name, which Node's pipes are not.
-    const files = transactions
-      .filter(({ nftables }) => nftables.length > 0)
-      .map((transaction, index) => ({
-        path: `${this.#transactionPath}.${index}`,
-        content: JSON.stringify(transaction),
-      }));
-    await Promise.all(files.map(({ path, content }) => writeFile(path, content, { mode: 0o600 })));
-    const script = 'for file; do "$0" -j -f "$file" || exit; done';
-    await this.#namespace.run('/bin/sh', ['-c', script, this.#nft, ...files.map(({ path }) => path)]);
   }
 
   /** What the kernel has from an agent that ran since the amphora booted; a wrong answer is found by nft. */

@@ -18,7 +18,7 @@ export const droppedBy = (chain: string) => `${chain}-dropped`;
 const FAMILIES = [4, 6] as const;
 const EVERYONE = ['0.0.0.0/0', '::/0'];
 /** Nobody on a network has these. */
-const LOOPBACK = { 4: nft.prefix('127.0.0.0', 8), 6: '::1' };
+const LOOPBACK = { 4: '127.0.0.0/8', 6: '::1' };
 
 /** One opening for each protocol and port, whatever number of rules name it; none where nobody is allowed. */
 export function uniteRules(rules: readonly ListenerRule[]): Opening[] {

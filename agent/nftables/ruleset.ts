@@ -28,7 +28,7 @@ export interface Admission extends Omit<SecurityGroup, 'members'> {
 
 /** The content of table `inet amphora`. */
 export interface Ruleset {
-  counters: { name: string }[];
+  counters: string[];
   sets: NftSet[];
   chains: NftChain[];
   maps: NftMap[];
@@ -46,7 +46,7 @@ export function outline(ruleset: Ruleset): Outline {
 /** A map from what a packet is to the chain that decides about it. */
 export interface NftMap {
   name: string;
-  type: string | string[];
+  type: nft.Expression;
   elem: { key: nft.Expression; verdict: nft.Statement }[];
 }
 
@@ -92,7 +92,7 @@ const UNPRIVILEGED_PORTS = nft.range(1_024, 65_535);
 const ARRIVALS = 'arrivals';
 const LISTENERS = 'listeners';
 
-const fromLoopback = nft.equals(nft.meta('iifname'), 'lo');
+const fromLoopback = nft.equals(nft.meta('iifname'), nft.quote('lo'));
 
 interface RulesetOptions {
   /** Trace at most so many dropped packets a second, for whoever listens; none by default. */
@@ -135,7 +135,7 @@ export function renderRuleset(
     ...openings.flatMap(({ chain }) => [acceptedBy(chain), droppedBy(chain)]),
   ];
   return {
-    counters: counters.map((name) => ({ name })),
+    counters,
     sets,
     chains: [
       droppedChain(tracedPerSecond),
@@ -144,13 +144,13 @@ export function renderRuleset(
       ...vrrpChains(at),
       ...memberChains(admission, translated, at),
       { name: 'unfiltered', rules: [admit(translated)] },
-      icmpChain(isOpen(admission), translated, at),
+      controlChain(isOpen(admission), translated, at),
       ...baseChains(translated),
     ],
     maps: [
       {
         name: LISTENERS,
-        type: ['inet_proto', 'inet_service'],
+        type: nft.concat('inet_proto', 'inet_service'),
         elem: openings.map(({ chain, protocol, port }) => ({
           key: nft.concat(protocol.toLowerCase(), port),
           verdict: nft.goto(chain),
@@ -160,9 +160,9 @@ export function renderRuleset(
         name: ARRIVALS,
         type: 'ifname',
         elem: [
-          { key: 'lo', verdict: nft.accept },
+          { key: nft.quote('lo'), verdict: nft.accept },
           ...interfaces.map(({ name, filtered, roles }) => ({
-            key: name,
+            key: nft.quote(name),
             verdict: nft.jump(filtered ? (roles.includes('vip') ? 'vip' : 'member') : 'unfiltered'),
           })),
         ],
@@ -193,9 +193,9 @@ function baseChains(translated: boolean): NftChain[] {
             [untranslated, nft.notrack],
           ]
         : [[nft.notrack]]),
-      [nft.verdictMap(nft.meta('iifname'), `@${ARRIVALS}`)],
-      [nft.equals(nft.meta('l4proto'), 'icmp'), nft.jump('icmp')],
-      [nft.equals(nft.meta('l4proto'), 'ipv6-icmp'), nft.jump('icmp')],
+      [nft.verdictMap(nft.meta('iifname'), ARRIVALS)],
+      [nft.equals(nft.meta('l4proto'), 'icmp'), nft.jump('control')],
+      [nft.equals(nft.meta('l4proto'), 'ipv6-icmp'), nft.jump('control')],
       // Of no use to whoever sent it without the first, which has the ports.
       [nft.laterFragment, nft.accept],
       [nft.count(DROPPED), nft.goto('dropped')],
@@ -219,7 +219,7 @@ function admit(translated: boolean): nft.Statement[] {
 /** Members of UDP and SCTP answer to this amphora, not to the client. */
 function masqueradeChain(): NftChain {
   return {
-    name: 'masquerade',
+    name: 'source-nat',
     base: { type: 'nat', hook: 'postrouting', prio: SOURCE_NAT, policy: 'accept' },
     rules: [[nft.among(nft.meta('l4proto'), ['udp', 'sctp']), nft.masquerade]],
   };
@@ -232,14 +232,14 @@ function droppedChain(tracedPerSecond: number | undefined): NftChain {
 }
 
 /** Path-MTU and neighbour discovery, and answers to pings that check members. */
-function icmpChain(open: boolean, translated: boolean, at: SetReference): NftChain {
+function controlChain(open: boolean, translated: boolean, at: SetReference): NftChain {
   const echoed = (family: Family, header: string): nft.Rule => [
     nft.equals(nft.field(header, 'type'), 'echo-reply'),
     nft.equals(nft.field(nft.header(family), 'saddr'), at(`pinged-${family}`)),
     ...admit(translated),
   ];
   return {
-    name: 'icmp',
+    name: 'control',
     rules: [
       [nft.equals(nft.field('icmp', 'type'), 'destination-unreachable'), ...admit(translated)],
       [
@@ -268,7 +268,7 @@ function vipChain(at: SetReference): NftChain {
   const endpoint = nft.concat(nft.meta('l4proto'), nft.field('th', 'dport'));
   const toListener = (family: Family): nft.Rule => [
     nft.equals(nft.field(nft.header(family), 'daddr'), at(`vips-${family}`)),
-    nft.verdictMap(endpoint, `@${LISTENERS}`),
+    nft.verdictMap(endpoint, LISTENERS),
   ];
   return { name: 'vip', rules: [...FAMILIES.map(toListener), [nft.jump('vrrp')], [nft.jump('member')]] };
 }

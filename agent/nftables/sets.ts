@@ -10,8 +10,8 @@ import * as nft from './statements.ts';
  */
 export interface NftSet {
   name: string;
-  type: string | string[];
-  flags?: ['interval'];
+  type: nft.Expression;
+  flags?: 'interval';
   elem: nft.Expression[];
 }
 
@@ -41,23 +41,20 @@ export function addressSet(title: string, addresses: readonly string[], family: 
 export function intervalSet(title: string, cidrs: CidrSet, family: Family): NftSet {
   return named(title, family, {
     type: nft.addressType(family),
-    flags: ['interval'],
+    flags: 'interval',
     elem: cidrs[family].map((interval) => nft.interval(interval, family)),
   });
 }
 
 /** Address, protocol and port of members of one family. */
 export function memberSet(title: string, members: readonly MemberEndpoint[], family: Family): NftSet {
-  const unique = new Map<string, nft.Expression>();
-  for (const { address, protocol, port } of members) {
+  const elements = members.flatMap(({ address, protocol, port }) => {
     const parsed = parseAddress(address);
-    if (parsed.family !== family) continue;
-    const parts = [formatAddress(parsed), protocol.toLowerCase(), port] as const;
-    unique.set(parts.join(' '), nft.concat(...parts));
-  }
+    return parsed.family === family ? [nft.concat(formatAddress(parsed), protocol.toLowerCase(), port)] : [];
+  });
   return named(title, family, {
-    type: [nft.addressType(family), 'inet_proto', 'inet_service'],
-    elem: [...unique.keys()].sort().map((key) => unique.get(key) as nft.Expression),
+    type: nft.concat(nft.addressType(family), 'inet_proto', 'inet_service'),
+    elem: [...new Set(elements)].sort(),
   });
 }
 

@@ -1,32 +1,26 @@
 import type { NftChain, NftMap, Outline, Ruleset } from './ruleset.ts';
 import type { NftSet } from './sets.ts';
+import { list } from './statements.ts';
 
-type Command = { [verb: string]: unknown };
+/** Commands of nft, a line each, that `nft -f FILE` applies as one transaction, wholly or not at all. Empty: nothing to do. */
+export type Transaction = string;
 
-/** A libnftables JSON document; `nft -j -f FILE` applies it as one transaction, wholly or not at all. */
-export interface Transaction {
-  nftables: Command[];
-}
-
-export const TABLE = { family: 'inet', name: 'amphora' };
-const IN_TABLE = { family: TABLE.family, table: TABLE.name };
+export const TABLE = 'inet amphora';
 
 /** Build the table anew, whatever the kernel has. */
 export function rebuild(ruleset: Ruleset): Transaction {
-  return {
-    nftables: [
-      // `delete` fails on a missing table, so it is added first.
-      { add: { table: TABLE } },
-      { delete: { table: TABLE } },
-      { add: { table: TABLE } },
-      ...ruleset.counters.map((counter) => command('add', { counter })),
-      ...ruleset.sets.map(addSet),
-      ...ruleset.chains.map(addChain),
-      ...ruleset.maps.map(({ name, type }) => command('add', { map: { name, type, map: 'verdict' } })),
-      ...ruleset.maps.flatMap(({ name, elem }) => changeElements('add', name, elem)),
-      ...ruleset.chains.flatMap(addRules),
-    ],
-  };
+  return transaction([
+    // `delete` fails on a missing table, so it is added first.
+    `add table ${TABLE}`,
+    `delete table ${TABLE}`,
+    `add table ${TABLE}`,
+    ...ruleset.counters.map((name) => command('add', 'counter', name)),
+    ...ruleset.sets.map(addSet),
+    ...ruleset.chains.map(addChain),
+    ...ruleset.maps.map(({ name, type }) => command('add', 'map', name, ` { type ${type} : verdict; }`)),
+    ...ruleset.maps.flatMap(({ name, elem }) => changeElements('add', name, elem)),
+    ...ruleset.chains.flatMap(addRules),
+  ]);
 }
 
 /** A change in two transactions. */
@@ -49,7 +43,7 @@ export interface Replacement {
  * chains and elements that stay.
  */
 export function replace(previous: Outline, next: Ruleset): Replacement {
-  const counters = compare(previous.counters, next.counters, ({ name }) => name);
+  const counters = compare(previous.counters, next.counters, (name) => name);
   const sets = compare(previous.sets, next.sets, ({ name }) => name);
   // An earlier agent may have had a chain of that name at another hook.
   const chains = compare(previous.chains, next.chains, ({ name, base }) => JSON.stringify([name, base]));
@@ -60,23 +54,21 @@ export function replace(previous: Outline, next: Ruleset): Replacement {
     return { name, ...compare(before, elem, (element) => JSON.stringify(element)) };
   });
   return {
-    preparation: { nftables: sets.added.map(addSet) },
-    withdrawal: { nftables: sets.added.map(({ name }) => command('delete', { set: { name } })) },
-    change: {
-      nftables: [
-        ...rewritten.map(({ name }) => command('flush', { chain: { name } })),
-        ...maps.flatMap(({ name, gone }) => changeElements('delete', name, gone)),
-        // Rules of a chain that goes may use others that go, so all are emptied first.
-        ...chains.gone.map(({ name }) => command('flush', { chain: { name } })),
-        ...chains.gone.map(({ name }) => command('delete', { chain: { name } })),
-        ...sets.gone.map(({ name }) => command('delete', { set: { name } })),
-        ...counters.gone.map((counter) => command('delete', { counter })),
-        ...counters.added.map((counter) => command('add', { counter })),
-        ...chains.added.map(addChain),
-        ...maps.flatMap(({ name, added }) => changeElements('add', name, added)),
-        ...[...rewritten, ...chains.added].flatMap(addRules),
-      ],
-    },
+    preparation: transaction(sets.added.map(addSet)),
+    withdrawal: transaction(sets.added.map(({ name }) => command('delete', 'set', name))),
+    change: transaction([
+      ...rewritten.map(({ name }) => command('flush', 'chain', name)),
+      ...maps.flatMap(({ name, gone }) => changeElements('delete', name, gone)),
+      // Rules of a chain that goes may use others that go, so all are emptied first.
+      ...chains.gone.map(({ name }) => command('flush', 'chain', name)),
+      ...chains.gone.map(({ name }) => command('delete', 'chain', name)),
+      ...sets.gone.map(({ name }) => command('delete', 'set', name)),
+      ...counters.gone.map((name) => command('delete', 'counter', name)),
+      ...counters.added.map((name) => command('add', 'counter', name)),
+      ...chains.added.map(addChain),
+      ...maps.flatMap(({ name, added }) => changeElements('add', name, added)),
+      ...[...rewritten, ...chains.added].flatMap(addRules),
+    ]),
   };
 }
 
@@ -94,27 +86,29 @@ function compare<T, U extends T>(before: readonly T[], after: readonly U[], keyO
   return { gone: [...old.values()], added, kept };
 }
 
-function command(verb: 'add' | 'delete' | 'flush', object: { [kind: string]: object }): Command {
-  return {
-    [verb]: Object.fromEntries(Object.entries(object).map(([kind, it]) => [kind, { ...IN_TABLE, ...it }])),
-  };
+const transaction = (commands: string[]): Transaction => commands.map((line) => `${line}\n`).join('');
+
+/** The commands that make things, change or end them; `what` is a word for their kind and their name. */
+const command = (verb: 'add' | 'delete' | 'flush', kind: string, name: string, content = '') =>
+  `${verb} ${kind} ${TABLE} ${name}${content}`;
+
+function addSet({ name, type, flags, elem }: NftSet): string {
+  const elements = elem.length > 0 ? ` elements = ${list(elem)};` : '';
+  return command('add', 'set', name, ` { type ${type};${flags ? ` flags ${flags};` : ''}${elements} }`);
 }
 
-function addSet({ elem, ...set }: NftSet): Command {
-  return command('add', { set: { ...set, ...(elem.length > 0 && { elem }) } });
+function addChain({ name, base }: NftChain): string {
+  if (!base) return command('add', 'chain', name);
+  const { type, hook, prio, policy } = base;
+  return command('add', 'chain', name, ` { type ${type} hook ${hook} priority ${prio}; policy ${policy}; }`);
 }
 
-function addChain({ name, base }: NftChain): Command {
-  return command('add', { chain: { name, ...base } });
+function addRules({ name, rules }: NftChain): string[] {
+  return rules.map((rule) => command('add', 'rule', name, ` ${rule.join(' ')}`));
 }
 
-function addRules({ name, rules }: NftChain): Command[] {
-  return rules.map((expr) => command('add', { rule: { chain: name, expr } }));
-}
-
-function changeElements(verb: 'add' | 'delete', map: string, elements: NftMap['elem']): Command[] {
+function changeElements(verb: 'add' | 'delete', map: string, elements: NftMap['elem']): string[] {
   if (elements.length === 0) return [];
-  return [
-    command(verb, { element: { name: map, elem: elements.map(({ key, verdict }) => [key, verdict]) } }),
-  ];
+  const entries = elements.map(({ key, verdict }) => `${key} : ${verdict}`);
+  return [command(verb, 'element', map, ` ${list(entries)}`)];
 }

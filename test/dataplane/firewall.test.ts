@@ -60,8 +60,11 @@ const linksUpAtFirstLoad = join(directory, 'links');
 /** nft, but for a test it can be told to fail; and it notes which links are up when it is called for the first time. */
 const NFT = `#!/bin/sh
 [ -e ${linksUpAtFirstLoad} ] || ip -br link show up >${linksUpAtFirstLoad}
-if [ -e ${refusing} ]; then echo 'Error: told to fail' >&2; exit 1; fi
-exec /usr/sbin/nft "$@"
+[ "$1" = -i ] || exec /usr/sbin/nft "$@"
+while read -r line; do
+  if [ -e ${refusing} ] && [ "$line" != "\${line#include}" ]; then echo 'Error: told to fail' >&2
+  else echo "$line"; fi
+done | /usr/sbin/nft -i
 `;
 
 const group: SecurityGroup = {
