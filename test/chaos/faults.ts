@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { waitFor } from '../../src/cli/up/wait.ts';
 import type { System } from '../support/system.ts';
 import type { Random } from './random.ts';
 
@@ -14,7 +15,8 @@ const LONGEST_OVERSLEEP_SECONDS = 4;
 
 /**
  * Do to the processes of a control plane, at random moments until `until` is aborted, what happens to processes: they
- * die, and they are not scheduled for longer than their lease. Resolves when all that were stopped go on again.
+ * die, they are not scheduled for longer than their lease, and operators end or drain them. Resolves when all that were
+ * stopped or drained go on again.
  * @returns how many faults of which kind there were
  */
 export async function makeFaults(
@@ -23,12 +25,13 @@ export async function makeFaults(
 ): Promise<Map<string, number>> {
   const counts = new Map<string, number>();
   const asleep = new Map<number, Promise<void>>();
+  const drained = new Map<string, Promise<unknown>>();
   const startedAt = performance.now();
   const controllers = Array.from({ length: system.config.nodes }, (_, index) => `node-${index + 1}`);
 
-  const kill = (name: string) => {
+  const kill = (name: string, signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL') => {
     const pid = pidOf(system, name);
-    if (pid !== undefined && send(pid, 'SIGKILL')) note(`SIGKILL ${name}`);
+    if (pid !== undefined && send(pid, signal)) note(`${signal} ${name}`);
   };
   const stop = (name: string) => {
     const pid = pidOf(system, name);
@@ -41,6 +44,24 @@ export async function makeFaults(
     });
     asleep.set(pid, awake);
   };
+  const drain = (name: string) => {
+    if (drained.has(name)) return;
+    const seconds = random.between(1, 6);
+    const order = (verb: string) =>
+      system.api<object>('POST', `/v2.0/amphorae/nodes/${name}/${verb}`).then(
+        () => true,
+        () => undefined,
+      );
+    const resumed = order('drain').then(async (accepted) => {
+      if (accepted) {
+        note(`drain ${name}`, ` for ${seconds.toFixed(1)} s`);
+        await pause(seconds * 1000);
+        await waitFor(`${name} to be resumed`, 60, () => order('resume'));
+      }
+      drained.delete(name);
+    });
+    drained.set(name, resumed);
+  };
   const note = (fault: string, detail = '') => {
     counts.set(fault, (counts.get(fault) ?? 0) + 1);
     say(`${((performance.now() - startedAt) / 1000).toFixed(1)} s: ${fault}${detail}`);
@@ -51,6 +72,8 @@ export async function makeFaults(
     () => kill(random.pick(controllers)),
     () => stop(random.pick(controllers)),
     () => stop(random.pick(controllers)),
+    () => kill(random.pick(controllers), 'SIGTERM'),
+    () => drain(random.pick(controllers)),
     () => kill('nats-server'),
     () => kill('postgres'),
   ];
@@ -58,7 +81,7 @@ export async function makeFaults(
     await pause(random.between(500, 4_000), undefined, { signal: until }).catch(() => {});
     if (!until.aborted) random.pick(faults)();
   }
-  await Promise.all(asleep.values());
+  await Promise.all([...asleep.values(), ...drained.values()]);
   return counts;
 }
 
