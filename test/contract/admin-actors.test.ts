@@ -9,8 +9,8 @@ import { waitFor } from '../../src/cli/up/wait.ts';
 import { loadConfig } from '../../src/config.ts';
 import { createApi } from '../../src/http/app.ts';
 import { amphoraMachine } from '../../src/machines/amphora.ts';
-import type { Effects } from '../../src/machines/effects.ts';
 import { loadBalancerMachine } from '../../src/machines/load-balancer.ts';
+import { hanging } from '../support/hanging.ts';
 import { type Runtime, startRuntime } from '../support/runtime.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: tests reach into answers of many shapes.
@@ -324,19 +324,6 @@ function storeSnapshot(id: string, snapshot: object): Promise<unknown> {
     .set({ snapshot: JSON.stringify(snapshot) })
     .where('id', '=', id)
     .execute();
-}
-
-function hanging(name: keyof Effects) {
-  return (effects: Effects): Effects => ({
-    ...effects,
-    [name]: {
-      ...effects[name],
-      run: (_: never, { signal }: { signal: AbortSignal }) =>
-        new Promise((_resolve, reject) => {
-          signal.addEventListener('abort', () => reject(signal.reason));
-        }),
-    },
-  });
 }
 
 test.run();

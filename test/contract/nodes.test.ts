@@ -13,7 +13,7 @@ import { loadConfig } from '../../src/config.ts';
 import { createApi } from '../../src/http/app.ts';
 import { type ServedApi, serveApi } from '../../src/http/server.ts';
 import { PARTITIONS, partitionOf } from '../../src/machines/address.ts';
-import type { Effects } from '../../src/machines/effects.ts';
+import { hanging } from '../support/hanging.ts';
 import { type NodeTestOptions, type Runtime, startRuntime } from '../support/runtime.ts';
 
 // Nodes that are listed, pinged, drained and resumed, by REST and by command.
@@ -29,6 +29,7 @@ const LEASE_SECONDS = 60;
 const SOON_SECONDS = 10;
 
 let runtime: Runtime;
+let app: ReturnType<typeof createApi>;
 let api: ServedApi;
 const nodes: Node[] = [];
 test.before(async () => {
@@ -36,7 +37,7 @@ test.before(async () => {
   const { db, mailbox, nats, provider } = runtime;
   const control = new NatsControl(nats, { node: 'api', version: 'test' }, log);
   const config = { ...loadConfig({}, {}), lease_seconds: LEASE_SECONDS };
-  const app = createApi({ db, mailbox, network: provider.network, config, control, log });
+  app = createApi({ db, mailbox, network: provider.network, config, control, log });
   api = await serveApi(app, '127.0.0.1:0');
 });
 test.after.each(async () => {
@@ -179,6 +180,18 @@ test('without NATS no node answers, and each finds out with its next renewal', a
   });
 });
 
+test('nobody from another host may see or drain nodes', async () => {
+  const incoming = { socket: { remoteAddress: '192.0.2.1', localAddress: '192.0.2.2' } };
+  for (const [method, path] of [
+    ['GET', PATH],
+    ['POST', `${PATH}/first/drain`],
+    ['POST', `${PATH}/first/resume`],
+  ] as const) {
+    const response = await app.request(path, { method }, { incoming });
+    assert.is(response.status, 403, `${method} ${path}`);
+  }
+});
+
 test('the command lists nodes, waits until one is drained, and resumes it', async () => {
   const command = async (...args: string[]) => {
     const { stdout } = await promisify(execFile)(
@@ -201,17 +214,5 @@ test('the command lists nodes, waits until one is drained, and resumes it', asyn
   const misused = await command('drain').catch(({ stderr }: { stderr: string }) => stderr);
   assert.match(misused, /expected \[list \| drain NODE \| resume NODE\]/);
 });
-
-/** Never done, but heedful of being cancelled. */
-function hanging(name: keyof Effects) {
-  return (effects: Effects): Effects => ({
-    ...effects,
-    [name]: {
-      ...effects[name],
-      run: (_: never, { signal }: { signal: AbortSignal }) =>
-        new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
-    },
-  });
-}
 
 test.run();
