@@ -4,6 +4,21 @@ import { type BuildOptions, build, type Plugin } from 'esbuild';
 
 const root = resolve(import.meta.dirname, '..');
 
+/**
+ * Lets programs in need of node:http have it by `require`: an `import` looks at all that the module has, WebSocket too,
+ * for which Node.js loads an undici of its own. 6 MiB.
+ */
+const httpWithoutWebSocket: Plugin = {
+  name: 'http-without-websocket',
+  setup({ onResolve, onLoad }) {
+    const namespace = 'http-without-websocket';
+    onResolve({ filter: /^(node:)?http$/ }, ({ kind, path }) =>
+      kind === 'import-statement' ? { path, namespace } : undefined,
+    );
+    onLoad({ filter: /^/, namespace }, () => ({ contents: "module.exports = require('node:http');" }));
+  },
+};
+
 /** Names stay as they are in the sources: stacks in logs are read by people. */
 const forNode: BuildOptions = {
   bundle: true,
@@ -16,6 +31,7 @@ const forNode: BuildOptions = {
   banner: {
     js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
   },
+  plugins: [httpWithoutWebSocket],
   logLevel: 'warning',
 };
 
@@ -44,7 +60,7 @@ export async function bundleCommand(directory: string): Promise<void> {
     splitting: true,
     // Compiled from Java, for a thread that hardly ever runs.
     external: ['elkjs'],
-    plugins: [inCheckout(draft)],
+    plugins: [httpWithoutWebSocket, inCheckout(draft)],
   });
   await bundleProgram(agent, join(draft, 'agent.js'));
   // Sources that changed meanwhile are newer than this: bin/amphorae compares.
