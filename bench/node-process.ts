@@ -52,8 +52,17 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Nod
 
 /** Proportional set size in MiB: pages that processes share are counted by their share. */
 export function memoryOf(pid: number | undefined): number {
-  const [, kilobytes] = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8')) ?? [];
-  return Number(kilobytes) / 1024;
+  return mebibytes(pid, 'Pss');
+}
+
+/** What a process takes of the pages that it shares, in MiB: without it, they would be the others'. */
+export function sharedMemoryOf(pid: number): number {
+  return mebibytes(pid, 'Pss') - mebibytes(pid, 'Private_Clean') - mebibytes(pid, 'Private_Dirty');
+}
+
+function mebibytes(pid: number | undefined, field: string): number {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1]) / 1024;
 }
 
 async function kill(child: ChildProcess): Promise<void> {

@@ -1,10 +1,10 @@
 import { performance } from 'node:perf_hooks';
-import { getHeapStatistics } from 'node:v8';
+import { getHeapSpaceStatistics } from 'node:v8';
 
 /** At rest is who uses less than this share of the time between two looks. */
 const REST = 0.1;
 
-/** Collecting costs a tenth of a second of CPU, which so much memory is worth. */
+/** Collecting takes a tenth of a second, which so much memory is worth. */
 const WORTH_BYTES = 16 * 2 ** 20;
 
 export interface HeapOptions {
@@ -14,11 +14,14 @@ export interface HeapOptions {
   collect?: (() => void) | undefined;
 }
 
+const { gc } = globalThis;
+const collectAll = gc && (() => gc({ type: 'major', flavor: 'last-resort' }));
+
 /**
  * Give memory back whenever this process has come to rest, with its start or with much work: V8 by itself collects old
  * garbage when it needs room, and then keeps the room. Does not keep the process alive.
  */
-export function shrinkHeapAtRest({ lookMs = 2_000, collect = collectAll }: HeapOptions = {}): void {
+export function shrinkHeapAtRest({ lookMs = 1_000, collect = collectAll }: HeapOptions = {}): void {
   let worthAbove = 0;
   let last = performance.eventLoopUtilization();
   setInterval(() => {
@@ -31,8 +34,9 @@ export function shrinkHeapAtRest({ lookMs = 2_000, collect = collectAll }: HeapO
   }, lookMs).unref();
 }
 
-const collectAll = globalThis.gc && (() => globalThis.gc?.({ type: 'major', flavor: 'last-resort' }));
-
+/** Without young objects: a little work is enough to fill their space. */
 function heapBytes(): number {
-  return getHeapStatistics().total_physical_size;
+  return getHeapSpaceStatistics()
+    .filter(({ space_name }) => space_name !== 'new_space')
+    .reduce((sum, { physical_space_size }) => sum + physical_space_size, 0);
 }
