@@ -9,6 +9,7 @@ import * as listOrder from '../../migrations/0007-list-order.ts';
 import * as idempotency from '../../migrations/0008-idempotency.ts';
 import * as stateSince from '../../migrations/0009-state-since.ts';
 import * as failoverStopped from '../../migrations/0011-failover-stopped.ts';
+import * as statusDomains from '../../migrations/0012-status-domains.ts';
 import type { Db } from './database.ts';
 
 /** Every migration, in order. Once shipped, an entry never changes. */
@@ -23,6 +24,7 @@ const migrations: Record<string, Migration> = {
   '0008-idempotency': idempotency,
   '0009-state-since': stateSince,
   '0011-failover-stopped': failoverStopped,
+  '0012-status-domains': statusDomains,
 };
 
 /** Bring the schema up to date; concurrent callers wait for each other. Returns the names that were applied. */
