@@ -30,7 +30,7 @@ export function pushConfig({ db, provider, secrets, config }: EffectDependencies
     await pushHaproxy(agent, target, { ...graph, listeners }, amphora, {
       files,
       logConnections: config.connection_logging,
-      ownMemory: provider.name === 'openstack',
+      ownMachine: provider.name === 'openstack',
     });
     await pushLvs(agent, target, graph);
     const keepalived = renderKeepalived(graph, amphora);
@@ -49,19 +49,19 @@ export function pushConfig({ db, provider, secrets, config }: EffectDependencies
 
 /**
  * Bring haproxy alone to a load balancer whose TLS material has been read. Without a listener there is no haproxy.
- * @param options ownMemory: no other amphora lives in what this one says of its memory
+ * @param options ownMachine: the amphora is one, whose CPUs and memory are haproxy's; others are asked for neither
  */
 export async function pushHaproxy(
   agent: AgentClient,
   target: AgentTarget,
   graph: LoadBalancerGraph,
   amphora: AmphoraNode,
-  { files, logConnections, ownMemory }: { files: TlsFiles; logConnections: boolean; ownMemory: boolean },
+  { files, logConnections, ownMachine }: { files: TlsFiles; logConnections: boolean; ownMachine: boolean },
 ): Promise<void> {
-  const details = haproxyListeners(graph).length > 0 ? await agent.details(target) : undefined;
+  const details = ownMachine && haproxyListeners(graph).length > 0 ? await agent.details(target) : undefined;
   const config = renderHaproxy(graph, amphora, files, {
     logConnections,
-    ...(details && { machine: details, memory: ownMemory ? details.memory : undefined }),
+    ...(details && { machine: details, memory: details.memory }),
   });
   if (config === undefined) return agent.deleteHaproxy(target, graph.id);
   const removeUnused = await pushCertificates(

@@ -22,10 +22,10 @@ const PINNING_PROFILE = 'amphora';
 
 /** What haproxy's configuration depends on besides the load balancer. */
 export interface HaproxyHost {
-  /** What the amphora is; one with a single CPU where nobody knows. */
+  /** What the amphora is, where it is a machine of its own; one with a single CPU otherwise. */
   machine?: Pick<AmphoraDetails, 'cpu_count' | 'active_tuned_profiles'>;
-  /** The amphora's memory, where no other lives in it. */
-  memory?: AmphoraDetails['memory'] | undefined;
+  /** Its memory. */
+  memory?: AmphoraDetails['memory'];
   /** Whether haproxy logs each connection. */
   logConnections?: boolean;
 }

@@ -131,7 +131,7 @@ export async function startHaproxyStand(): Promise<HaproxyStand> {
         await pushHaproxy(amphora.client, amphora.target(), graph, node, {
           files,
           logConnections: false,
-          ownMemory: false,
+          ownMachine: false,
         });
         await amphora.client.setSecurityGroup(amphora.target(), renderSecurityGroup(graph, node));
       },
