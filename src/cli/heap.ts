@@ -18,18 +18,20 @@ const { gc } = globalThis;
 const collectAll = gc && (() => gc({ type: 'major', flavor: 'last-resort' }));
 
 /**
- * Give memory back whenever this process has come to rest, with its start or with much work: V8 by itself collects old
- * garbage when it needs room, and then keeps the room. Does not keep the process alive.
+ * Give memory back: now, with the garbage of the start, and whenever this process has come to rest after much work. V8
+ * by itself collects old garbage when it needs room, and then keeps the room. Does not keep the process alive.
  */
-export function shrinkHeapAtRest({ lookMs = 1_000, collect = collectAll }: HeapOptions = {}): void {
-  let worthAbove = 0;
+export function shrinkHeap({ lookMs = 1_000, collect = collectAll }: HeapOptions = {}): void {
+  if (!collect) return;
+  collect();
+  let worthAbove = heapBytes() + WORTH_BYTES;
   let last = performance.eventLoopUtilization();
   setInterval(() => {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, last);
     last = now;
     if (utilization > REST || heapBytes() < worthAbove) return;
-    collect?.();
+    collect();
     worthAbove = heapBytes() + WORTH_BYTES;
   }, lookMs).unref();
 }

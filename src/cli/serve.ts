@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { TerminalError } from '../model/errors.ts';
 import type { Command } from './command.ts';
-import { shrinkHeapAtRest } from './heap.ts';
+import { shrinkHeap } from './heap.ts';
 import { createController } from './serve/controller.ts';
 import { openLog } from './serve/log.ts';
 import { aborted, terminationSignal } from './termination.ts';
@@ -36,7 +36,7 @@ export const command: Command = {
     const log = openLog(config, node_id);
     const controller = await createController({ ...config, node_id }, log);
     process.stdout.write(`ready ${controller.url ?? 'controller'}\n`);
-    shrinkHeapAtRest();
+    shrinkHeap();
     await aborted(termination);
     log.info('draining');
     await controller.close();

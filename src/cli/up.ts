@@ -1,7 +1,7 @@
 import { type Config, type SettingName, secretSettings, settings } from '../config.ts';
 import { TerminalError } from '../model/errors.ts';
 import type { Command } from './command.ts';
-import { shrinkHeapAtRest } from './heap.ts';
+import { shrinkHeap } from './heap.ts';
 import { checkExposure } from './serve/exposure.ts';
 import { aborted, terminationSignal } from './termination.ts';
 import { lockDataDirectory } from './up/data-directory.ts';
@@ -47,7 +47,7 @@ export async function runUp(
     }
     const system = await supervise(config, { signal, say });
     ready(system.url);
-    shrinkHeapAtRest();
+    shrinkHeap();
     await aborted(signal);
     await system.stop();
   } catch (error) {
