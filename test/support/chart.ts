@@ -2,8 +2,8 @@ import {
   type AnyMachineSnapshot,
   type AnyStateMachine,
   type EventObject,
+  getMicrosteps,
   type StateNode,
-  transition,
 } from 'xstate';
 import { type AdjacencyMap, getAdjacencyMap } from 'xstate/graph';
 import { stateName } from '../../src/actors/interpreter.ts';
@@ -20,7 +20,7 @@ interface Step {
 export interface Exploration {
   /** Every leaf state that was reached. */
   reached: Set<string>;
-  /** Transitions that were taken on an event, as `state: event -> target`. */
+  /** Transitions that were taken, as `state: event -> target`; what always happens in a state has no event. */
   taken: Set<string>;
   /** Transitions that change the load balancer's row more than once, which one statement cannot. */
   clashes: string[];
@@ -66,8 +66,13 @@ export function explore(machine: AnyStateMachine, options: ExplorationOptions): 
       for (const candidate of machine.getTransitionData(snapshot, event) ?? []) {
         taken.add(describe(candidate));
       }
-      const actions = transition(machine, snapshot, event)[1] as { type: string; params?: unknown }[];
-      const changes = actions
+      const steps = getMicrosteps(machine, snapshot, event);
+      for (const [index, [after]] of steps.slice(1).entries()) {
+        const [before] = steps[index] as (typeof steps)[number];
+        for (const each of betweenEvents(before, after)) taken.add(describe(each));
+      }
+      const changes = steps
+        .flatMap(([, actions]) => actions as { type: string; params?: unknown }[])
         .filter(({ type }) => type === 'rows')
         .flatMap(({ params }) => (params as RowParams).changes);
       if (changes.filter(touchesLoadBalancer).length > 1)
@@ -90,9 +95,20 @@ export function leafStates(machine: AnyStateMachine): string[] {
 
 /** All transitions on events, as `explore` writes them. */
 export function eventTransitions(machine: AnyStateMachine): string[] {
-  return nodes(machine).flatMap((node) =>
-    [...node.transitions.values()].flat().map((each) => describe(each)),
-  );
+  return nodes(machine).flatMap((node) => [...node.transitions.values()].flat().map(describe));
+}
+
+/** All transitions without an event. */
+export function eventlessTransitions(machine: AnyStateMachine): string[] {
+  return nodes(machine).flatMap((node) => (node.always ?? []).map(describe));
+}
+
+/** The transitions without an event that lead from one snapshot to the next. */
+function betweenEvents(before: AnyMachineSnapshot, after: AnyMachineSnapshot) {
+  const [left, entered] = [before, after].map(({ _nodes }) => _nodes as unknown as AnyStateNode[]);
+  return (left ?? [])
+    .flatMap((node) => node.always ?? [])
+    .filter(({ target }) => target?.every((each) => entered?.includes(each as unknown as AnyStateNode)));
 }
 
 /** Whether a leaf state, or one around it, ends by itself after some time. */
