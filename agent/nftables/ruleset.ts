@@ -2,7 +2,15 @@ import type { MemberEndpoint, SecurityGroup } from '../../src/amphora-api/securi
 import { type Family, toCidr } from '../ip-address.ts';
 import { uniteCidrs } from './cidr-set.ts';
 import { acceptedBy, droppedBy, type Opening, openingChain, sourceSets, uniteRules } from './openings.ts';
-import { addressSet, intervalSet, memberSet, type NftSet, referenceTo, type SetReference } from './sets.ts';
+import {
+  addressSet,
+  intervalSet,
+  lookedInto,
+  memberSet,
+  type NftSet,
+  referenceTo,
+  type SetReference,
+} from './sets.ts';
 import * as nft from './statements.ts';
 
 /** What an interface is there for. The VIP's also reaches members, so it usually has both roles. */
@@ -88,7 +96,7 @@ const EPHEMERAL_PORTS = nft.range(32_768, 60_999);
 /** LVS takes over the client's port where it is free. */
 const UNPRIVILEGED_PORTS = nft.range(1_024, 65_535);
 
-/** Which chain decides, by the interface of arrival, and by protocol and port. */
+/** Which chain decides, by the interface of arrival, and by protocol and port of a VIP. */
 const ARRIVALS = 'arrivals';
 const LISTENERS = 'listeners';
 
@@ -136,16 +144,17 @@ export function renderRuleset(
   ];
   return {
     counters,
-    sets,
+    sets: lookedInto(sets),
     chains: [
       droppedChain(tracedPerSecond),
       ...openings.map((opening) => openingChain(opening, at)),
-      vipChain(at),
+      // What is for no listener.
+      { name: 'vip', rules: [[nft.jump('vrrp')], [nft.jump('member')]] },
       ...vrrpChains(at),
       ...memberChains(admission, translated, at),
       { name: 'unfiltered', rules: [admit(translated)] },
       controlChain(isOpen(admission), translated, at),
-      ...baseChains(translated),
+      ...baseChains(interfaces, translated, at),
     ],
     maps: [
       {
@@ -161,10 +170,7 @@ export function renderRuleset(
         type: 'ifname',
         elem: [
           { key: nft.quote('lo'), verdict: nft.accept },
-          ...interfaces.map(({ name, filtered, roles }) => ({
-            key: nft.quote(name),
-            verdict: nft.jump(filtered ? (roles.includes('vip') ? 'vip' : 'member') : 'unfiltered'),
-          })),
+          ...interfaces.map((it) => ({ key: nft.quote(it.name), verdict: nft.jump(chainOf(it)) })),
         ],
       },
     ],
@@ -172,7 +178,17 @@ export function renderRuleset(
   };
 }
 
-function baseChains(translated: boolean): NftChain[] {
+/** Which chain decides about what arrives there. */
+function chainOf({ filtered, roles }: FirewallInterface): 'unfiltered' | 'vip' | 'member' {
+  if (!filtered) return 'unfiltered';
+  return roles.includes('vip') ? 'vip' : 'member';
+}
+
+function baseChains(
+  interfaces: readonly FirewallInterface[],
+  translated: boolean,
+  at: SetReference,
+): NftChain[] {
   const filter = (
     name: string,
     hook: 'prerouting' | 'forward',
@@ -193,6 +209,7 @@ function baseChains(translated: boolean): NftChain[] {
             [untranslated, nft.notrack],
           ]
         : [[nft.notrack]]),
+      ...interfaces.filter((it) => chainOf(it) === 'vip').flatMap(({ name }) => toListeners(name, at)),
       [nft.verdictMap(nft.meta('iifname'), ARRIVALS)],
       [nft.equals(nft.meta('l4proto'), 'icmp'), nft.jump('control')],
       [nft.equals(nft.meta('l4proto'), 'ipv6-icmp'), nft.jump('control')],
@@ -209,6 +226,19 @@ function baseChains(translated: boolean): NftChain[] {
     },
     ...(translated ? [masqueradeChain()] : []),
   ];
+}
+
+/**
+ * What goes to a VIP, on a listener's protocol and port: that listener's chain decides about the source. Here and not in the
+ * chain of the interface, because most packets are of this kind, and each chain on their way costs as much as a look-up.
+ */
+function toListeners(name: string, at: SetReference): nft.Rule[] {
+  const endpoint = nft.concat(nft.meta('l4proto'), nft.field('th', 'dport'));
+  return FAMILIES.map((family) => [
+    nft.equals(nft.meta('iifname'), nft.quote(name)),
+    nft.equals(nft.field(nft.header(family), 'daddr'), at(`vips-${family}`)),
+    nft.verdictMap(endpoint, LISTENERS),
+  ]);
 }
 
 /** Accept what members and routers send; where there is LVS, also on its way through to the client. */
@@ -262,16 +292,6 @@ const ICMPV6_TYPES = [
 
 /** Only answered for once the firewall is open: until then another amphora may have the VIP. */
 const ANSWERED = 'nd-neighbor-solicit';
-
-/** Of the VIP's interface. To a VIP, on a listener's protocol and port, that listener's chain decides about the source. */
-function vipChain(at: SetReference): NftChain {
-  const endpoint = nft.concat(nft.meta('l4proto'), nft.field('th', 'dport'));
-  const toListener = (family: Family): nft.Rule => [
-    nft.equals(nft.field(nft.header(family), 'daddr'), at(`vips-${family}`)),
-    nft.verdictMap(endpoint, LISTENERS),
-  ];
-  return { name: 'vip', rules: [...FAMILIES.map(toListener), [nft.jump('vrrp')], [nft.jump('member')]] };
-}
 
 /** VRRP and stick tables, from the other amphorae of this load balancer only. */
 function vrrpChains(at: SetReference): NftChain[] {

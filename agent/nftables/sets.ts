@@ -10,29 +10,41 @@ import * as nft from './statements.ts';
  */
 export interface NftSet {
   name: string;
-  type: nft.Expression;
+  type: string;
   flags?: 'interval';
   elem: nft.Expression[];
 }
 
-/** Where rules find a set: `@tcp-80-4-0a1b2c3d4e` for `tcp-80-4`. */
-export type SetReference = (title: string) => string;
+/** What rules look for: `@tcp-80-4-0a1b2c3d4e` for `tcp-80-4`, or what that set consists of. */
+export type SetReference = (title: string) => nft.Expression;
 
 /** @throws TypeError by the reference, for a set that is not there */
 export function referenceTo(sets: readonly NftSet[]): SetReference {
-  const names = new Map(sets.map(({ name }) => [name.slice(0, name.lastIndexOf('-')), name]));
+  const references = new Map(
+    sets.map((set) => [set.name.slice(0, set.name.lastIndexOf('-')), only(set) ?? `@${set.name}`]),
+  );
   return (title) => {
-    const name = names.get(title);
-    if (name === undefined) throw new TypeError(`no set ${title}`);
-    return `@${name}`;
+    const reference = references.get(title);
+    if (reference === undefined) throw new TypeError(`no set ${title}`);
+    return reference;
   };
+}
+
+/** Those that rules look into. */
+export function lookedInto(sets: readonly NftSet[]): NftSet[] {
+  return sets.filter((set) => only(set) === undefined);
+}
+
+/** A single element, which is sooner compared than looked up. nft compares no concatenations. */
+function only({ type, elem }: NftSet): nft.Expression | undefined {
+  return elem.length === 1 && Object.values(nft.ADDRESS_TYPES).includes(type) ? elem[0] : undefined;
 }
 
 /** Addresses of one family. */
 export function addressSet(title: string, addresses: readonly string[], family: Family): NftSet {
   const parsed = addresses.map(parseAddress).filter((address) => address.family === family);
   return named(title, family, {
-    type: nft.addressType(family),
+    type: nft.ADDRESS_TYPES[family],
     elem: [...new Set(parsed.map(formatAddress))].sort(),
   });
 }
@@ -40,7 +52,7 @@ export function addressSet(title: string, addresses: readonly string[], family: 
 /** Networks of one family. */
 export function intervalSet(title: string, cidrs: CidrSet, family: Family): NftSet {
   return named(title, family, {
-    type: nft.addressType(family),
+    type: nft.ADDRESS_TYPES[family],
     flags: 'interval',
     elem: cidrs[family].map((interval) => nft.interval(interval, family)),
   });
@@ -53,7 +65,7 @@ export function memberSet(title: string, members: readonly MemberEndpoint[], fam
     return parsed.family === family ? [nft.concat(formatAddress(parsed), protocol.toLowerCase(), port)] : [];
   });
   return named(title, family, {
-    type: nft.concat(nft.addressType(family), 'inet_proto', 'inet_service'),
+    type: nft.concat(nft.ADDRESS_TYPES[family], 'inet_proto', 'inet_service'),
     elem: [...new Set(elements)].sort(),
   });
 }

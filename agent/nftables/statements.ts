@@ -1,4 +1,4 @@
-import { type Family, formatAddress } from '../ip-address.ts';
+import { BITS, type Family, formatAddress } from '../ip-address.ts';
 import type { Interval } from './cidr-set.ts';
 
 /**
@@ -13,7 +13,7 @@ export type Rule = Statement[];
 
 export const meta = (key: string): Expression => `meta ${key}`;
 export const field = (protocol: string, name: string): Expression => `${protocol} ${name}`;
-export const concat = (...parts: Expression[]): Expression => parts.join(' . ');
+export const concat = (...parts: Expression[]): string => parts.join(' . ');
 export const list = (items: readonly Expression[]): string => `{ ${items.join(', ')} }`;
 
 /** An interface's name; nft has no way to escape what could end it, or stand for others. */
@@ -22,13 +22,18 @@ export function quote(name: string): Expression {
   return `"${name}"`;
 }
 
-/** Consecutive addresses, in a set or alone. */
+/** Consecutive addresses, in a set or alone; a network where they are one, which the kernel compares sooner. */
 export function interval({ first, last }: Interval, family: Family): Expression {
   const text = (value: bigint) => formatAddress({ family, value });
-  return first === last ? text(first) : `${text(first)}-${text(last)}`;
+  if (first === last) return text(first);
+  const host = first ^ last;
+  const isNetwork = (host & (host + 1n)) === 0n && (first & host) === 0n;
+  return isNetwork
+    ? `${text(first)}/${BITS[family] - host.toString(2).length}`
+    : `${text(first)}-${text(last)}`;
 }
 
-export const addressType = (family: Family) => (family === 4 ? 'ipv4_addr' : 'ipv6_addr');
+export const ADDRESS_TYPES: Record<Family, string> = { 4: 'ipv4_addr', 6: 'ipv6_addr' };
 export const header = (family: Family) => (family === 4 ? 'ip' : 'ip6');
 
 export const equals = (left: Expression, right: Expression): Statement => `${left} ${right}`;

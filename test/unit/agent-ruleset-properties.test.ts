@@ -59,25 +59,32 @@ const PLACES: [string, (it: unknown) => object][] = [
 ];
 const EMPTY = { revision: 1, vips: [], rules: [], vrrp_peers: [], members: [] };
 
-const BOTH = ['10.0.0.1', '2001:db8::1'];
-const PLAIN = SecurityGroup.parse({
-  ...EMPTY,
-  vips: BOTH,
-  vrrp_peers: BOTH,
-  pinged: BOTH,
-  members: BOTH.map((address) => ({ address, port: 80, protocol: 'TCP' })),
-  rules: ['TCP', 'UDP', 'SCTP'].flatMap((protocol) => [
-    { protocol, port: 80, allowed_cidrs: ['10.0.0.0/9', '2001:db8::/32'] },
-    { protocol, port: 443 },
-  ]),
-});
+const plain = (addresses: string[]) =>
+  SecurityGroup.parse({
+    ...EMPTY,
+    vips: addresses,
+    vrrp_peers: addresses,
+    pinged: addresses,
+    members: addresses.map((address) => ({ address, port: 80, protocol: 'TCP' })),
+    rules: ['TCP', 'UDP', 'SCTP'].flatMap((protocol) => [
+      { protocol, port: 80, allowed_cidrs: addresses.map((it) => `${it}/${it.includes(':') ? 128 : 32}`) },
+      { protocol, port: 443 },
+    ]),
+  });
+/** One address of each family, and several: those are sets. */
+const ONE = plain(['10.0.0.1', '2001:db8::1']);
+const SEVERAL = plain(['10.0.0.1', '10.0.0.3', '2001:db8::1', '2001:db8::3']);
+const PLAIN = [EMPTY, ONE, SEVERAL];
 
-/** Commands without what is data in them: elements of sets and maps, digests, names of listeners. */
+const ADDRESSES = '[0-9a-f.:]+(-[0-9a-f.:]+|/\\d+)?';
+
+/** Commands without what is data in them: addresses, elements of sets and maps, digests, names of listeners. */
 function shapesOf(commands: string): string[] {
   const data = (pattern: string) => new RegExp(`(?<=\\{ )${pattern}(, ${pattern})*(?= \\})`, 'g');
   return commands.split('\n').map((line) =>
     line
-      .replace(data('[0-9a-f.:]+(-[0-9a-f.:]+)?( \\. (tcp|udp|sctp) \\. \\d+)?'), 'ELEMENTS')
+      .replace(data(`${ADDRESSES}( \\. (tcp|udp|sctp) \\. \\d+)?`), 'ELEMENTS')
+      .replace(new RegExp(`(?<=addr |!= )${ADDRESSES} `), 'ADDRESSES ')
       .replace(data('(tcp|udp|sctp) \\. \\d+ : goto (tcp|udp|sctp)-\\d+'), 'ENTRIES')
       .replace(/-[0-9a-f]{10}(?= )/g, '-DIGEST')
       .replace(/\b(tcp|udp|sctp)-\d+/g, 'LISTENER'),
@@ -86,7 +93,7 @@ function shapesOf(commands: string): string[] {
 
 /** Everything that is said to nft when nothing hostile goes in. */
 const OURS = new Set(
-  [EMPTY, PLAIN, { ...PLAIN, members: 'unknown' as const }].flatMap((it) =>
+  [...PLAIN, ...PLAIN.map((it) => ({ ...it, members: 'unknown' as const }))].flatMap((it) =>
     shapesOf(rebuild(renderRuleset(it, INTERFACES))),
   ),
 );
