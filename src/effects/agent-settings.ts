@@ -1,4 +1,4 @@
-import type { AmphoraNode, LoadBalancerGraph } from '../model/graph.ts';
+import type { AmphoraNode, LoadBalancerTrunk } from '../model/graph.ts';
 import { CONTROLLER_NAME } from './certificate-authority.ts';
 import type { HeartbeatSettings } from './dependencies.ts';
 
@@ -7,13 +7,13 @@ export const CLIENT_AUTHORITY = '/etc/octavia/certs/client_ca.pem';
 
 /** What the agent of an amphora is told about itself and its controllers (contract F3), as JSON. */
 export function agentSettings(
-  graph: LoadBalancerGraph,
+  trunk: LoadBalancerTrunk,
   amphora: AmphoraNode,
   heartbeat: HeartbeatSettings | undefined,
 ): string {
   return JSON.stringify({
     amphora_id: amphora.id,
-    topology: graph.topology,
+    topology: trunk.topology,
     controller_name: CONTROLLER_NAME,
     server_cert: SERVER_CERTIFICATE,
     client_ca: CLIENT_AUTHORITY,

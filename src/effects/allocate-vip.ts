@@ -1,9 +1,9 @@
 import type { EffectInput, EffectOutput } from '../machines/effects.ts';
 import type { EffectContext } from '../model/effect.ts';
 import { TerminalError } from '../model/errors.ts';
-import type { LoadBalancerGraph, Vip } from '../model/graph.ts';
+import type { LoadBalancerTrunk, Vip } from '../model/graph.ts';
 import type { PortInfo } from '../providers/network.ts';
-import { type EffectDependencies, requireGraph } from './dependencies.ts';
+import { type EffectDependencies, requireTrunk } from './dependencies.ts';
 import { vipPortName } from './names.ts';
 
 /** The API made the port already; this makes sure that it is there as stored, and makes it again if it is lost. */
@@ -12,10 +12,10 @@ export function allocateVip({ db, provider }: EffectDependencies) {
     { loadBalancerId }: EffectInput<'allocateVip'>,
     context: EffectContext,
   ): Promise<EffectOutput<'allocateVip'>> => {
-    const graph = await requireGraph(db, loadBalancerId);
-    const { networkId, portId } = graph.vip;
+    const trunk = await requireTrunk(db, loadBalancerId);
+    const { networkId, portId } = trunk.vip;
     const stored = portId === null ? undefined : await provider.network.getPort(portId, context);
-    if (stored) return describe(graph, stored);
+    if (stored) return describe(trunk, stored);
     if (networkId === null) {
       throw new TerminalError(
         'vip_lost',
@@ -26,23 +26,23 @@ export function allocateVip({ db, provider }: EffectDependencies) {
       {
         name: vipPortName(loadBalancerId),
         networkId,
-        fixedIps: [graph.vip, ...graph.additionalVips].map(({ subnetId, address }) => ({
+        fixedIps: [trunk.vip, ...trunk.additionalVips].map(({ subnetId, address }) => ({
           subnetId: subnetId ?? undefined,
           ipAddress: address || undefined,
         })),
         vnicType: 'normal',
         adminStateUp: false,
         deviceId: `lb-${loadBalancerId}`,
-        projectId: graph.projectId,
-        ...(graph.vipSecurityGroupIds.length > 0 && { securityGroupIds: graph.vipSecurityGroupIds }),
+        projectId: trunk.projectId,
+        ...(trunk.vipSecurityGroupIds.length > 0 && { securityGroupIds: trunk.vipSecurityGroupIds }),
       },
       context,
     );
-    return describe(graph, made);
+    return describe(trunk, made);
   };
 }
 
-function describe(graph: LoadBalancerGraph, port: PortInfo): EffectOutput<'allocateVip'> {
+function describe(trunk: LoadBalancerTrunk, port: PortInfo): EffectOutput<'allocateVip'> {
   const complete = (vip: Vip, fallback: number): Vip => {
     const fixed =
       port.fixedIps.find(({ ipAddress }) => ipAddress === vip.address) ??
@@ -56,7 +56,7 @@ function describe(graph: LoadBalancerGraph, port: PortInfo): EffectOutput<'alloc
     };
   };
   return {
-    vip: complete(graph.vip, 0),
-    additionalVips: graph.additionalVips.map((vip, index) => complete(vip, index + 1)),
+    vip: complete(trunk.vip, 0),
+    additionalVips: trunk.additionalVips.map((vip, index) => complete(vip, index + 1)),
   };
 }

@@ -3,11 +3,11 @@ import type { Config } from '../config.ts';
 import type { AmphoraRef } from '../machines/effects.ts';
 import type { EffectContext } from '../model/effect.ts';
 import { TerminalError, TransientError } from '../model/errors.ts';
-import type { AmphoraNode, LoadBalancerGraph } from '../model/graph.ts';
+import type { AmphoraNode, LoadBalancerGraph, LoadBalancerTrunk } from '../model/graph.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { SecretStore } from '../secrets/secret-store.ts';
 import type { Db } from '../store/database.ts';
-import { loadGraph } from '../store/load-balancer-graph.ts';
+import { loadGraph, loadTrunk } from '../store/load-balancer-graph.ts';
 import type { CertificateAuthority } from './certificate-authority.ts';
 import type { AmphoraInGraph } from './configured.ts';
 
@@ -32,9 +32,12 @@ export interface EffectDependencies {
 
 /** @throws TerminalError `not_found` when the load balancer is gone: there is nothing to work for any more. */
 export async function requireGraph(db: Db, loadBalancerId: string): Promise<LoadBalancerGraph> {
-  const graph = await loadGraph(db, loadBalancerId);
-  if (!graph) throw new TerminalError('not_found', `load balancer ${loadBalancerId} does not exist any more`);
-  return graph;
+  return (await loadGraph(db, loadBalancerId)) ?? gone('load balancer', loadBalancerId);
+}
+
+/** The same without its listeners and pools. */
+export async function requireTrunk(db: Db, loadBalancerId: string): Promise<LoadBalancerTrunk> {
+  return (await loadTrunk(db, loadBalancerId)) ?? gone('load balancer', loadBalancerId);
 }
 
 /** The load balancer and the amphora in it. */
@@ -43,9 +46,16 @@ export async function requireAmphora(
   { loadBalancerId, amphoraId }: AmphoraRef,
 ): Promise<AmphoraInGraph> {
   const graph = await requireGraph(db, loadBalancerId);
-  const amphora = graph.amphorae.find(({ id }) => id === amphoraId);
-  if (!amphora) throw new TerminalError('not_found', `amphora ${amphoraId} does not exist any more`);
-  return { graph, amphora };
+  return { graph, amphora: amphoraIn(graph, amphoraId) };
+}
+
+/** @throws TerminalError `not_found` */
+export function amphoraIn({ amphorae }: LoadBalancerTrunk, amphoraId: string): AmphoraNode {
+  return amphorae.find(({ id }) => id === amphoraId) ?? gone('amphora', amphoraId);
+}
+
+function gone(what: string, id: string): never {
+  throw new TerminalError('not_found', `${what} ${id} does not exist any more`);
 }
 
 /** Where the agent of an amphora is, and with which authority it is called. */

@@ -1,9 +1,15 @@
 import type { EffectInput, EffectOutput } from '../machines/effects.ts';
 import type { EffectContext } from '../model/effect.ts';
-import type { AmphoraNode, LoadBalancerGraph } from '../model/graph.ts';
+import type { AmphoraNode, LoadBalancerTrunk } from '../model/graph.ts';
 import { AGENT_SETTINGS_FILE } from '../providers/compute.ts';
 import { agentSettings, CLIENT_AUTHORITY, SERVER_CERTIFICATE } from './agent-settings.ts';
-import { type EffectDependencies, type HeartbeatSettings, requireAmphora } from './dependencies.ts';
+import {
+  amphoraIn,
+  type EffectDependencies,
+  type HeartbeatSettings,
+  requireAmphora,
+  requireTrunk,
+} from './dependencies.ts';
 import { serverGroupName, serverName } from './names.ts';
 import { ensureBasePort } from './vip-plug.ts';
 
@@ -12,35 +18,38 @@ import { ensureBasePort } from './vip-plug.ts';
  * scheduler chooses a host that has one, and a lack of VFs is found before a server exists.
  */
 export function placeServer({ db, provider, authority, config, heartbeat }: EffectDependencies) {
+  const basePort = async (reference: EffectInput<'placeServer'>, context: EffectContext) => {
+    const { graph, amphora } = await requireAmphora(db, reference);
+    return (await ensureBasePort(provider, graph, amphora, context)).id;
+  };
   return async (
     reference: EffectInput<'placeServer'>,
     context: EffectContext,
   ): Promise<EffectOutput<'placeServer'>> => {
-    const { graph, amphora } = await requireAmphora(db, reference);
+    const trunk = await requireTrunk(db, reference.loadBalancerId);
+    const amphora = amphoraIn(trunk, reference.amphoraId);
     const portIds =
-      graph.vipVnicType === 'direct' && config.vip_port_at_boot
-        ? [(await ensureBasePort(provider, graph, amphora, context)).id]
-        : [];
+      trunk.vipVnicType === 'direct' && config.vip_port_at_boot ? [await basePort(reference, context)] : [];
     let certExpiration: string | null = null;
     const server = await provider.compute.create(
       {
         name: serverName(amphora.id),
         amphoraId: amphora.id,
-        loadBalancerId: graph.id,
-        computeFlavor: graph.flavor.compute_flavor,
-        imageTag: graph.flavor.amp_image_tag,
-        zone: graph.availabilityZone.compute_zone,
-        managementNetwork: graph.availabilityZone.management_network,
+        loadBalancerId: trunk.id,
+        computeFlavor: trunk.flavor.compute_flavor,
+        imageTag: trunk.flavor.amp_image_tag,
+        zone: trunk.availabilityZone.compute_zone,
+        managementNetwork: trunk.availabilityZone.management_network,
         antiAffinityGroup:
-          graph.topology === 'ACTIVE_STANDBY' && config.anti_affinity !== 'none'
-            ? serverGroupName(graph.id)
+          trunk.topology === 'ACTIVE_STANDBY' && config.anti_affinity !== 'none'
+            ? serverGroupName(trunk.id)
             : undefined,
         portIds,
         files: async () => {
           const issued = await authority.issueForAmphora(amphora.id, config.certificate_days);
           certExpiration = issued.expires.toISOString();
           return amphoraFiles(
-            graph,
+            trunk,
             amphora,
             `${issued.certificate}\n${issued.privateKey}\n`,
             authority.certificate,
@@ -62,7 +71,7 @@ export function placeServer({ db, provider, authority, config, heartbeat }: Effe
 
 /** What an amphora knows when it boots (contract F3): who it is, whom it obeys, and how it proves itself. */
 function amphoraFiles(
-  graph: LoadBalancerGraph,
+  trunk: LoadBalancerTrunk,
   amphora: AmphoraNode,
   serverPem: string,
   clientCa: string,
@@ -71,6 +80,6 @@ function amphoraFiles(
   return {
     [SERVER_CERTIFICATE]: serverPem,
     [CLIENT_AUTHORITY]: clientCa,
-    [AGENT_SETTINGS_FILE]: agentSettings(graph, amphora, heartbeat),
+    [AGENT_SETTINGS_FILE]: agentSettings(trunk, amphora, heartbeat),
   };
 }

@@ -37,6 +37,9 @@ export interface LoadBalancerGraph {
   pools: PoolNode[];
 }
 
+/** What can be said of a load balancer without looking at what it balances. */
+export type LoadBalancerTrunk = Omit<LoadBalancerGraph, 'listeners' | 'pools'>;
+
 export interface Vip {
   address: string;
   subnetId: string | null;

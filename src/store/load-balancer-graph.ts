@@ -1,6 +1,11 @@
 import type { ExpressionBuilder } from 'kysely';
 import { jsonArrayFrom, jsonObjectFrom } from 'kysely/helpers/postgres';
-import type { AvailabilityZoneData, FlavorData, LoadBalancerGraph } from '../model/graph.ts';
+import type {
+  AvailabilityZoneData,
+  FlavorData,
+  LoadBalancerGraph,
+  LoadBalancerTrunk,
+} from '../model/graph.ts';
 import type { Queryable } from './database.ts';
 import { anyOf } from './list.ts';
 import type { Database } from './schema.ts';
@@ -18,10 +23,20 @@ export async function loadGraph(
   loadBalancerId: string,
 ): Promise<LoadBalancerGraph | undefined> {
   const row = await findGraph(db, loadBalancerId);
-  return row && toGraph(row);
+  return row && (toTrunk(row) as LoadBalancerGraph);
 }
 
-function toGraph(row: NonNullable<Awaited<ReturnType<typeof findGraph>>>): LoadBalancerGraph {
+/** The load balancer without what takes most of the time to read: its listeners and pools. */
+export async function loadTrunk(
+  db: Queryable,
+  loadBalancerId: string,
+): Promise<LoadBalancerTrunk | undefined> {
+  const row = await findTrunk(db, loadBalancerId);
+  return row && toTrunk(row);
+}
+
+/** Whatever the row has besides stays in it. */
+function toTrunk(row: NonNullable<Awaited<ReturnType<typeof findTrunk>>>): LoadBalancerTrunk {
   const {
     vip_address,
     vip_subnet_id,
@@ -44,11 +59,17 @@ function toGraph(row: NonNullable<Awaited<ReturnType<typeof findGraph>>>): LoadB
     availabilityZone: availability_zone_data
       ? (JSON.parse(availability_zone_data) as AvailabilityZoneData)
       : {},
-  } as LoadBalancerGraph;
+  } as LoadBalancerTrunk;
 }
 
 const findGraph = sharedLookup((db, ids) =>
-  db
+  selectTrunks(db, ids).select((eb) => [listeners(eb).as('listeners'), pools(eb).as('pools')]),
+);
+
+const findTrunk = sharedLookup(selectTrunks);
+
+function selectTrunks(db: Queryable, ids: string[]) {
+  return db
     .selectFrom('load_balancers')
     .where('id', '=', anyOf(ids))
     .where('provisioning_status', '<>', 'DELETED')
@@ -72,10 +93,8 @@ const findGraph = sharedLookup((db, ids) =>
       zoneData(eb).as('availability_zone_data'),
       additionalVips(eb).as('additionalVips'),
       amphorae(eb).as('amphorae'),
-      listeners(eb).as('listeners'),
-      pools(eb).as('pools'),
-    ]),
-);
+    ]);
+}
 
 const flavorData = (eb: LoadBalancers) =>
   eb
