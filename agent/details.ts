@@ -10,7 +10,7 @@ import type { Versions } from './versions.ts';
 
 interface DetailsParts {
   settings: Pick<AgentSettings, 'state_dir' | 'topology'>;
-  namespace: Namespace;
+  namespace: Pick<Namespace, 'deviceCounts'>;
   versions: Versions;
   haproxies: Haproxies;
   lvs: Pick<Lvs, 'listeners' | 'runningCount'>;
@@ -28,7 +28,7 @@ export async function readDetails({
 }: DetailsParts): Promise<AmphoraDetails> {
   const [info, links, listeners, cpu, memory, disk, tuned, state] = await Promise.all([
     versions.info(),
-    namespace.run('/usr/bin/cat', ['/proc/net/dev']),
+    namespace.deviceCounts(),
     Promise.all([haproxies.listeners(), lvs.listeners()]),
     readFile('/proc/stat', 'utf8'),
     readFile('/proc/meminfo', 'utf8'),
