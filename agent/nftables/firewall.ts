@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setImmediate as othersFirst } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import * as z from 'zod';
 import type { InterfaceRule } from '../../src/amphora-api/interface-rules.ts';
@@ -175,6 +176,7 @@ export class Firewall {
   async #load(desired: Desired, interfaces: readonly FirewallInterface[]): Promise<void> {
     const admission = 'interface_rules' in desired ? admissionOf(desired, interfaces) : desired;
     const ruleset = renderRuleset(admission, interfaces, { tracedPerSecond: this.#tracedPerSecond });
+    await othersFirst();
     const loaded = outline(ruleset);
     const text = JSON.stringify(loaded);
     const hash = createHash('sha256').update(text).digest('hex');

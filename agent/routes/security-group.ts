@@ -1,3 +1,4 @@
+import { setImmediate as othersFirst } from 'node:timers/promises';
 import { IpAddress } from '../../src/amphora-api/address.ts';
 import { InterfaceRuleList } from '../../src/amphora-api/interface-rules.ts';
 import { DropLogRequest, SecurityGroup } from '../../src/amphora-api/security-group.ts';
@@ -26,7 +27,11 @@ export function securityGroupRoutes(
       'POST',
       '/1.0/security-group',
       async (context) => {
-        const group = parseRequest(SecurityGroup, await readJson(context));
+        const body = await readJson(context);
+        // 10,000 rules take a while to read, to check and to write for nft: others are answered between.
+        await othersFirst();
+        const group = parseRequest(SecurityGroup, body);
+        await othersFirst();
         await Promise.all([interfaces.forgetVanished(), firewall.set(group)]);
         await appear();
         return context.json(OK);
