@@ -157,7 +157,10 @@ export class PostgresActorStore implements ActorStore {
     const life = `now() + $2 * interval '1 millisecond'`;
     // Nobody asks for so much: the clock was set back since, and the holder may be long dead.
     const tooLong = `now() + 2 * $2 * interval '1 millisecond'`;
-    if (!inherit) {
+    // What another process held is not ours as it is: as much of it as may be is taken over below.
+    if (inherit) {
+      await this.#queryAtOnce(`UPDATE partitions SET lease_until = '-infinity' WHERE owner = $1`, [node]);
+    } else {
       await this.#queryAtOnce(
         `UPDATE partitions SET lease_until = ${life} WHERE owner = $1 AND lease_until > now()`,
         [node, leaseMs],
@@ -168,10 +171,10 @@ export class PostgresActorStore implements ActorStore {
          (SELECT count(*)::int FROM nodes
            WHERE seen_at BETWEEN now() - $2 * interval '1 millisecond' AND ${life} AND NOT draining) AS nodes,
          (SELECT count(*)::int FROM partitions) AS partitions,
-         (SELECT count(*)::int FROM partitions WHERE owner = $1 AND lease_until > now() AND NOT $3) AS held,
+         (SELECT count(*)::int FROM partitions WHERE owner = $1 AND lease_until > now()) AS held,
          (SELECT (extract(epoch FROM min(lease_until) - now()) * 1000)::float8 FROM partitions
            WHERE owner <> $1 AND lease_until > now()) AS free`,
-      [node, leaseMs, inherit],
+      [node, leaseMs],
     );
     const { draining, nodes, partitions, held, free } = rows[0] as {
       draining: boolean;
@@ -185,9 +188,9 @@ export class PostgresActorStore implements ActorStore {
       `UPDATE partitions SET owner = $1, epoch = epoch + 1, lease_until = ${life}
        WHERE id IN (
          SELECT id FROM partitions
-         WHERE owner IS NULL OR lease_until <= now() OR lease_until > ${tooLong} OR ($3 AND owner = $1)
-         ORDER BY (owner = $1) DESC NULLS LAST, random() LIMIT $4 FOR UPDATE SKIP LOCKED)`,
-      [node, leaseMs, inherit, Math.max(share - held, 0)],
+         WHERE owner IS NULL OR lease_until <= now() OR lease_until > ${tooLong}
+         ORDER BY (owner = $1) DESC NULLS LAST, random() LIMIT $3 FOR UPDATE SKIP LOCKED)`,
+      [node, leaseMs, Math.max(share - held, 0)],
     );
     const { rows: leases } = await this.#queryAtOnce(
       'SELECT id AS partition, epoch FROM partitions WHERE owner = $1 AND lease_until > now() ORDER BY id',

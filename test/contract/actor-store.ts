@@ -393,6 +393,18 @@ export function storeContract(open: () => Promise<StoreHarness>): void {
     },
   );
 
+  promise(
+    'a process that comes back where others are takes its share over, and leaves them the rest',
+    async (given) => {
+      const { store, epochs } = given;
+      await store.renewLeases('node-b', LEASE_MS, false);
+      const { leases, share } = await store.renewLeases(NODE, LEASE_MS, true);
+      assert.equal([leases.length, share], [PARTITIONS / 2, PARTITIONS / 2]);
+      assert.ok(leases.every(({ partition, epoch }) => epoch > (epochs.get(partition) ?? 0)));
+      assert.is((await store.renewLeases('node-b', LEASE_MS, false)).leases.length, PARTITIONS / 2);
+    },
+  );
+
   promise('two nodes share the partitions evenly; one that leaves makes room', async ({ store }) => {
     const late = await store.renewLeases('node-b', LEASE_MS, false);
     assert.equal([late.leases, late.share], [[], PARTITIONS / 2]);

@@ -166,7 +166,11 @@ export class SimulatedStore implements ActorStore {
     const draining = this.#nodes.get(node)?.draining ?? false;
     this.#nodes.set(node, { seenAt: now, draining });
     const held = ({ owner, leaseUntil }: Partition) => owner === node && leaseUntil > now;
-    const kept = inherit ? [] : this.#partitions.filter(held);
+    if (inherit) {
+      for (const partition of this.#partitions)
+        if (partition.owner === node) partition.leaseUntil = Number.NEGATIVE_INFINITY;
+    }
+    const kept = this.#partitions.filter(held);
     for (const partition of kept) partition.leaseUntil = now + leaseMs;
 
     const live = [...this.#nodes.values()].filter(
@@ -174,8 +178,7 @@ export class SimulatedStore implements ActorStore {
     ).length;
     const share = draining ? 0 : Math.ceil(PARTITIONS / Math.max(live, 1));
     const free = this.#partitions.filter(
-      ({ owner, leaseUntil }) =>
-        owner === null || leaseUntil <= now || leaseUntil > now + 2 * leaseMs || (inherit && owner === node),
+      ({ owner, leaseUntil }) => owner === null || leaseUntil <= now || leaseUntil > now + 2 * leaseMs,
     );
     const taken = this.#shuffled(free).sort((a, b) => Number(b.owner === node) - Number(a.owner === node));
     for (const partition of taken.slice(0, Math.max(share - kept.length, 0))) {
