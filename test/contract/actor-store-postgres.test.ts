@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { test } from 'uvu';
+import * as assert from 'uvu/assert';
 import { Mailbox } from '../../src/actors/mailbox.ts';
 import { PostgresActorStore } from '../../src/actors/postgres-store.ts';
 import { openDatabase } from '../../src/store/database.ts';
@@ -46,6 +47,11 @@ storeContract(async () => {
       await sql`UPDATE timers SET due_at = due_at + ${back}`.execute(db);
     },
   };
+});
+
+test('statements are not compiled, whatever the server would do', async () => {
+  const { rows } = await database.pool.query<{ jit: string }>('SHOW jit');
+  assert.equal(rows, [{ jit: 'off' }]);
 });
 
 test.run();

@@ -86,8 +86,6 @@ export class PrivatePostgres implements Service {
       `max_connections=${maxConnections}`,
       'shared_buffers=64MB',
       'max_wal_size=256MB',
-      // Every query here is short: compiling it would cost more than running it.
-      'jit=off',
       'log_checkpoints=off',
       ...(durable ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off']),
     ];
