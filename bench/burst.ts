@@ -5,7 +5,6 @@ import { startSystem } from '../test/support/system.ts';
 import { commitFloor } from './floor.ts';
 import { LoadBalancers } from './load-balancers.ts';
 import { memoryOf, sharedMemoryOf } from './node-process.ts';
-import { cpuMilliseconds } from './process-time.ts';
 import { round } from './statistics.ts';
 
 /**
@@ -42,7 +41,6 @@ try {
   await system.halt();
   await system.restart();
   const laterStart = await memory();
-  const processes = system.processes();
   const users = new LoadBalancers(system, randomUUID());
   // Until V8 has compiled what runs all the time: a controller runs for months.
   const warmUp = performance.now();
@@ -51,14 +49,14 @@ try {
   const after = await memory();
 
   const floor = await commitFloor(system.config, 20);
-  const cpuBefore = cpuMilliseconds(processes.values());
+  const cpuBefore = await users.cpuOfSystem();
   const started = performance.now();
   const ids = await users.postAll(count, CLIENTS);
   const answered = performance.now() - started;
   for (const id of ids) await users.becomesActive(id);
   const active = performance.now() - started;
+  const cpu = (await users.cpuOfSystem()) - cpuBefore;
   await users.close();
-  const cpu = cpuMilliseconds(processes.values()) - cpuBefore;
   process.stdout.write(
     `${JSON.stringify(
       {

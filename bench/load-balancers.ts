@@ -3,6 +3,7 @@ import { RestClient } from '../src/cli/rest-client.ts';
 import { privatePostgres } from '../src/cli/up/supervisor.ts';
 import { openDatabase } from '../src/store/database.ts';
 import type { System } from '../test/support/system.ts';
+import { cpuMilliseconds } from './process-time.ts';
 import { untilActive } from './until-active.ts';
 
 /** A user of the REST API who makes load balancers with a listener, a pool, two members and a health monitor. */
@@ -10,12 +11,14 @@ export class LoadBalancers {
   readonly #rest: RestClient;
   readonly #pool: Pool;
   readonly #subnetId: string;
+  readonly #processes: System['processes'];
   /** Before the system is stopped. */
   readonly close: () => Promise<void>;
 
-  constructor({ url, config }: System, subnetId: string) {
+  constructor({ url, config, processes }: System, subnetId: string) {
     this.#rest = new RestClient(url);
     this.#subnetId = subnetId;
+    this.#processes = processes;
     const database = openDatabase(privatePostgres(config).url, {
       maxConnections: 1,
       applicationName: 'bench',
@@ -71,6 +74,12 @@ export class LoadBalancers {
 
   becomesActive(id: string): Promise<void> {
     return untilActive(this.#pool, id);
+  }
+
+  /** CPU time that the whole system has used so far, in milliseconds, without what the looks of `becomesActive` take. */
+  async cpuOfSystem(): Promise<number> {
+    const { rows } = await this.#pool.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    return cpuMilliseconds(this.#processes().values()) - cpuMilliseconds(rows.map(({ pid }) => pid));
   }
 
   async remove(id: string): Promise<void> {

@@ -3,7 +3,6 @@ import { cpus } from 'node:os';
 import { type System, startSystem } from '../test/support/system.ts';
 import { commitFloor, namespaceFloor } from './floor.ts';
 import { LoadBalancers } from './load-balancers.ts';
-import { cpuMilliseconds } from './process-time.ts';
 import { percentiles, round } from './statistics.ts';
 
 /**
@@ -49,7 +48,7 @@ try {
 async function oneAtATime(users: LoadBalancers) {
   const answers: number[] = [];
   const actives: number[] = [];
-  const cpuBefore = cpuMilliseconds(system.processes().values());
+  const cpuBefore = await users.cpuOfSystem();
   for (let index = 0; index < rounds; index += 1) {
     const started = performance.now();
     const id = await users.post();
@@ -57,7 +56,7 @@ async function oneAtATime(users: LoadBalancers) {
     await users.becomesActive(id);
     actives.push(performance.now() - started);
   }
-  const cpu = cpuMilliseconds(system.processes().values()) - cpuBefore;
+  const cpu = (await users.cpuOfSystem()) - cpuBefore;
   return {
     load_balancers: rounds,
     answer: percentiles(answers),
@@ -67,13 +66,13 @@ async function oneAtATime(users: LoadBalancers) {
 }
 
 async function allAtOnce(users: LoadBalancers) {
-  const cpuBefore = cpuMilliseconds(system.processes().values());
+  const cpuBefore = await users.cpuOfSystem();
   const started = performance.now();
   const ids = await users.postAll(BURST, CLIENTS);
   const answered = performance.now() - started;
   for (const id of ids) await users.becomesActive(id);
   const all = performance.now() - started;
-  const cpu = cpuMilliseconds(system.processes().values()) - cpuBefore;
+  const cpu = (await users.cpuOfSystem()) - cpuBefore;
   return {
     load_balancers: BURST,
     clients: CLIENTS,
