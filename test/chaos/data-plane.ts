@@ -85,22 +85,38 @@ export async function wrongDataPlane({ db }: Stand, entries: Entry[]): Promise<s
 const opening = (port: string, cidrs: string[] | null) =>
   `${port} from ${cidrs?.toSorted().join() ?? 'anywhere'}`;
 
-/** What `nft -j list ruleset` says of a named set or map. */
+/** What `nft -j list ruleset` says of a named set or map, and of a rule. */
 interface NftObject {
-  name: string;
-  elem?: unknown[];
+  map?: { name: string; elem?: unknown[] };
+  set?: { name: string; elem?: unknown[] };
+  rule?: { chain: string; expr: { match?: NftMatch }[] };
+}
+
+interface NftMatch {
+  op: string;
+  left: { payload?: { protocol: string } };
+  right: unknown;
 }
 
 /** The ports that the kernel lets in, each with the networks from which. */
 function openingsOf(amphoraId: string): string[] {
   const { nftables } = JSON.parse(inAmphora(amphoraId, ['nft', '-j', 'list', 'ruleset'])) as {
-    nftables: { map?: NftObject; set?: NftObject }[];
+    nftables: NftObject[];
   };
   const verdicts = nftables.find(({ map }) => map?.name === 'listeners')?.map?.elem ?? [];
-  return (verdicts as [{ concat: [string, number] }, object][]).map(([{ concat }]) => {
-    const sources = nftables.find(({ set }) => set?.name.startsWith(`${concat.join('-')}-4-`))?.set?.elem;
-    return opening(String(concat[1]), sources?.map(network) ?? null);
-  });
+  return (verdicts as [{ concat: [string, number] }, object][]).map(([{ concat }]) =>
+    opening(String(concat[1]), sourcesOf(concat.join('-'), nftables)),
+  );
+}
+
+/** A single network stands in the rule, several are a set. Null: anywhere. */
+function sourcesOf(chain: string, nftables: NftObject[]): string[] | null {
+  const rules = nftables.flatMap(({ rule }) => (rule?.chain === chain ? rule.expr : []));
+  const source = rules.find(({ match }) => match?.op === '==' && match.left.payload?.protocol === 'ip')?.match
+    ?.right;
+  if (source === undefined) return null;
+  if (typeof source !== 'string' || !source.startsWith('@')) return [network(source)];
+  return nftables.find(({ set }) => set && `@${set.name}` === source)?.set?.elem?.map(network) ?? [];
 }
 
 function network(element: unknown): string {
