@@ -72,7 +72,7 @@ export function signal(amphora: string, name: 'KILL' | 'TERM' | 'STOP' | 'CONT',
 
 /** Have the agent stand still, or go on; what it has started is not touched. */
 export function signalAgent(amphora: string, name: 'STOP' | 'CONT'): void {
-  inAmphora(amphora, ['pkill', `-${name}`, '--full', 'main.ts --config']);
+  inAmphora(amphora, ['pkill', `-${name}`, '--full', '\\.(ts|js) --config']);
 }
 
 export function runs(amphora: string, program: string): boolean {
