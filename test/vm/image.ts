@@ -192,7 +192,8 @@ test('the agent and all that it started have the capabilities of its unit and no
     assert.is(seccomp, '2', name);
   }
   // Node.js calls itself by its main thread.
-  assert.equal([...new Set(found.map(([name]) => name))].sort(), ['MainThread', 'haproxy', 'keepalived']);
+  const started = ['MainThread', 'haproxy', 'keepalived', 'nft'];
+  assert.equal([...new Set(found.map(([name]) => name))].sort(), started);
   // A busy machine must not keep it from its advertisements.
   assert.ok(found.some(([name, , , nice]) => name === 'keepalived' && nice === '-20'));
 });
