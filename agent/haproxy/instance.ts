@@ -2,7 +2,7 @@ import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promis
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { peerName } from '../../src/amphora-api/peer-name.ts';
-import { CommandError } from '../command.ts';
+import { CommandError, run } from '../command.ts';
 import { AgentError } from '../errors.ts';
 import { readOptional, writeAtomically } from '../files.ts';
 import type { Namespace } from '../namespace.ts';
@@ -103,7 +103,7 @@ export class HaproxyInstance {
   upload(config: string): Promise<{ inForce: boolean }> {
     this.#waiting = undefined;
     return this.#serial.run(async () => {
-      const { namespace, settings } = this.#parts;
+      const { settings } = this.#parts;
       if (this.#configInForce() === config) {
         await writeAtomically(this.#config, config);
         return { inForce: true };
@@ -112,7 +112,8 @@ export class HaproxyInstance {
       const candidate = `${this.#config}.new`;
       await writeAtomically(candidate, config);
       try {
-        await namespace.run(settings.haproxy_path, ['-c', ...this.#arguments(candidate)]);
+        // Here and not in the namespace, whose interfaces and addresses it does not look at: entering takes a fifth more time.
+        await run(settings.haproxy_path, ['-c', ...this.#arguments(candidate)]);
       } catch (error) {
         if (!(error instanceof CommandError)) throw error;
         await rename(candidate, `${this.#config}.rejected`);
