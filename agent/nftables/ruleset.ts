@@ -209,7 +209,9 @@ function baseChains(
             [untranslated, nft.notrack],
           ]
         : [[nft.notrack]]),
-      ...interfaces.filter((it) => chainOf(it) === 'vip').flatMap(({ name }) => toListeners(name, at)),
+      ...interfaces
+        .filter((it) => chainOf(it) === 'vip')
+        .flatMap(({ name }) => [...toListeners(name, at), unasked(name)]),
       [nft.verdictMap(nft.meta('iifname'), ARRIVALS)],
       [nft.equals(nft.meta('l4proto'), 'icmp'), nft.jump('control')],
       [nft.equals(nft.meta('l4proto'), 'ipv6-icmp'), nft.jump('control')],
@@ -239,6 +241,20 @@ function toListeners(name: string, at: SetReference): nft.Rule[] {
     nft.equals(nft.field(nft.header(family), 'daddr'), at(`vips-${family}`)),
     nft.verdictMap(endpoint, LISTENERS),
   ]);
+}
+
+/**
+ * A connection that somebody opens to no listener: only peers may, and no other rule would admit it. It is dropped here, and
+ * not where all that is left over ends, because there may be many of them: a flood must cost less than the answers it asks for.
+ */
+function unasked(name: string): nft.Rule {
+  return [
+    nft.equals(nft.meta('iifname'), nft.quote(name)),
+    nft.opensConnection,
+    nft.differs(nft.field('tcp', 'dport'), PEER_PORT),
+    nft.count(DROPPED),
+    nft.goto('dropped'),
+  ];
 }
 
 /** Accept what members and routers send; where there is LVS, also on its way through to the client. */

@@ -60,6 +60,8 @@ export const atMost = (perSecond: number): Statement =>
  * match, so accept by this and never drop by its opposite.
  */
 export const opensNoConnection: Statement = 'tcp flags & (syn | ack) != syn';
+/** A TCP segment that opens a connection. */
+export const opensConnection: Statement = 'tcp flags & (syn | ack) == syn';
 /** An SCTP packet that begins no association. */
 export const opensNoAssociation: Statement = 'sctp chunk init missing';
 /** A fragment other than the first of its IPv4 datagram: it has no ports. */
