@@ -58,6 +58,10 @@ export interface Slice {
   cpuOfSyn?: number;
 }
 
+/** Each side has a CPU: where the scheduler happens to put whom changes the rate more than any rules. */
+const ON_CLIENTS_CPU = ['taskset', '--cpu-list', '0'];
+const ON_SERVERS_CPU = ['taskset', '--cpu-list', '1'];
+
 export interface BenchClient {
   /** How connections fare with these rules. */
   slice(rules: NftFile): Promise<Slice>;
@@ -91,7 +95,16 @@ export class BenchNetwork {
 
   /** Have one client make connections to a port, 16 at a time, one request each, for as long as the task takes. */
   async withClient<T>(port: number, task: (client: BenchClient) => Promise<T>): Promise<T> {
-    const wrk = ['wrk', '-t1', '-c16', '-d3600s', '-H', 'Connection: close', `http://${VIP}:${port}/`];
+    const wrk = [
+      ...ON_CLIENTS_CPU,
+      'wrk',
+      '-t1',
+      '-c16',
+      '-d3600s',
+      '-H',
+      'Connection: close',
+      `http://${VIP}:${port}/`,
+    ];
     const child = spawn('ip', ['netns', 'exec', this.#name('client'), ...wrk], { env, stdio: 'ignore' });
     const slice = async (rules: NftFile): Promise<Slice> => {
       // Not one packet of a connection is lost to a change of rules: it would be missed for a second.
@@ -120,7 +133,7 @@ export class BenchNetwork {
   async flooded<T>(port: number, source: string, task: () => Promise<T>): Promise<T> {
     const pace = ['-i', `u${SEND_EVERY_US}`];
     const hping = ['hping3', '-q', '-n', '-S', ...pace, '-a', source, '-p', String(port), VIP];
-    const command = ['netns', 'exec', this.#name('client'), 'nice', '-n', '-20', ...hping];
+    const command = ['netns', 'exec', this.#name('client'), 'nice', '-n', '-20', ...ON_CLIENTS_CPU, ...hping];
     this.#senders = Array.from({ length: SENDERS }, () => spawn('ip', command, { env, stdio: 'ignore' }));
     try {
       return await task();
@@ -174,6 +187,8 @@ export class BenchNetwork {
     // The attacker is no machine of this network: it takes what it is answered, and does nothing with it.
     const nowhere = ['lladdr', '02:00:00:00:00:99', 'dev', 'eth1', 'nud', 'permanent'];
     ip('-n', this.#name('amphora'), 'neighbour', 'add', EXCLUDED, ...nowhere);
+    // Else all ports of the client wait a minute after so many connections, and looking for a free one is what is measured.
+    this.#in('client', 'sysctl', '-qw', 'net.ipv4.tcp_max_tw_buckets=0');
     this.#haproxy('amphora', HAPROXY);
     this.#haproxy('member', MEMBER_HAPROXY);
     await pause(500);
@@ -209,7 +224,7 @@ export class BenchNetwork {
   #haproxy(role: string, config: string): void {
     const file = join(this.#directory, `${role}.cfg`);
     writeFileSync(file, config.replace('SOCKET', join(this.#directory, `${role}.sock`)));
-    const command = ['netns', 'exec', this.#name(role), 'haproxy', '-db', '-f', file];
+    const command = ['netns', 'exec', this.#name(role), ...ON_SERVERS_CPU, 'haproxy', '-db', '-f', file];
     this.#processes.push(spawn('ip', command, { env, stdio: 'ignore' }));
   }
 
