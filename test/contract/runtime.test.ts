@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { partitionOf } from '../../src/machines/address.ts';
 import type { Effects } from '../../src/machines/effects.ts';
 import { rethrow } from '../../src/store/database-errors.ts';
+import { hanging } from '../support/hanging.ts';
 import { type Runtime, startRuntime } from '../support/runtime.ts';
 
 let runtime: Runtime;
@@ -88,10 +89,10 @@ test('messages of one actor are processed in the order in which they were stored
 });
 
 test('what a node leaves unfinished, the next one finishes', async () => {
-  const hanging = await runtime.startNode('hanging', { effects: hang('pushConfig') });
+  const stuck = await runtime.startNode('hanging', { effects: hanging('pushConfig') });
   const id = await runtime.createLoadBalancer();
   await eventually(async () => (await stateOf('amphora', (await amphoraOf(id)).id)) === 'configSync');
-  await hanging.close();
+  await stuck.close();
   const node = await runtime.startNode('finishing');
   assert.is(await runtime.waitFor(id, settled), 'ACTIVE');
   await node.close();
@@ -139,7 +140,7 @@ test('a node whose partition went to another writes nothing, and its agent calls
 });
 
 test('a deadline of a chart holds over the death of the node that armed it', async () => {
-  const first = await runtime.startNode('arming', { effects: hang('awaitAgent') });
+  const first = await runtime.startNode('arming', { effects: hanging('awaitAgent') });
   const id = await runtime.createLoadBalancer();
   await eventually(async () => (await stateOf('amphora', (await amphoraOf(id)).id)) === 'booting');
   await first.close();
@@ -148,7 +149,7 @@ test('a deadline of a chart holds over the death of the node that armed it', asy
     .set({ due_at: new Date() })
     .where('name', 'like', '%booting%')
     .execute();
-  const second = await runtime.startNode('firing', { effects: hang('awaitAgent') });
+  const second = await runtime.startNode('firing', { effects: hanging('awaitAgent') });
   assert.is(await runtime.waitFor(id, settled), 'ERROR');
   await second.close();
 });
@@ -277,19 +278,6 @@ test('a message for an actor that does not exist is set aside, not tried for eve
   });
   await node.close();
 });
-
-function hang(name: keyof Effects) {
-  return (effects: Effects): Effects => ({
-    ...effects,
-    [name]: {
-      ...effects[name],
-      run: (_: never, { signal }: { signal: AbortSignal }) =>
-        new Promise((_resolve, reject) => {
-          signal.addEventListener('abort', () => reject(signal.reason));
-        }),
-    },
-  });
-}
 
 async function eventsOf(id: string): Promise<{ type: string }[]> {
   const rows = await runtime.db
