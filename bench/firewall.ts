@@ -4,71 +4,95 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ListenerRule } from '../src/amphora-api/security-group.ts';
 import { TestAmphora } from '../test/support/test-amphora.ts';
-import { type BenchClient, BenchNetwork, CLIENT, EXCLUDED, type Slice } from './firewall-network.ts';
+import { BenchClient, type Turn } from './firewall-client.ts';
+import { BenchNetwork, CLIENT, EXCLUDED, type Flood } from './firewall-network.ts';
 import { listenerRules, type NftFile, networks, none, ours, upstream } from './firewall-rules.ts';
 import { percentiles, round } from './statistics.ts';
 
 /**
  * What the firewall costs: connections per second with rules against without, also under a flood of SYN, and the time until
- * rules are in force. `none` is no rules against no rules: a ratio says nothing that is finer. Needs root, wrk and hping3.
+ * rules are in force. Two networks take turns of 30 ms, one with rules and one without, and change places half-way through each
+ * round. A ratio stands with its limits of 95 % confidence; `none` is no rules against no rules. Needs root, wrk and hping3.
  *
  * usage: bench/firewall.ts [rounds [connections|floods|pushes]]
  */
-const rounds = Number(process.argv[2] ?? 25);
+const rounds = Number(process.argv[2] ?? 15);
+/** Pairs of turns in each of the two places in a round. */
+const PAIRS = 20;
 
-/**
- * Medians of each variant, and of its ratios to the mean of what no rules gave just before it and just after. The order is
- * another in each round. On a machine of one's own the rate is what counts; where others use it, the CPU time (µs).
- */
-async function compare(variants: Record<string, NftFile>, client: BenchClient): Promise<object> {
-  const taken = new Map(Object.keys(variants).map((name) => [name, [] as Pair[]]));
-  let before = await client.slice(none);
+/** A network, and what connects there. */
+interface Side {
+  network: BenchNetwork;
+  client: BenchClient;
+}
+
+/** What was seen of each variant, and its ratios to no rules; in an order of its own each round. */
+async function compare(variants: Record<string, NftFile>, sides: [Side, Side]): Promise<object> {
+  const seen = new Map(Object.keys(variants).map((name) => [name, [[], []] as [Pair[], Pair[]]]));
+  const [one, other] = sides;
+  await BenchClient.alternate(one.client, other.client, PAIRS);
   for (let each = 0; each < rounds; each += 1) {
-    const order = [...taken].map((entry) => ({ entry, at: randomInt(2 ** 32) })).sort((a, b) => a.at - b.at);
+    const order = [...seen].map((entry) => ({ entry, at: randomInt(2 ** 32) })).sort((a, b) => a.at - b.at);
     for (const { entry } of order) {
-      const [name, pairs] = entry;
-      const ours = await client.slice(variants[name] ?? none);
-      const after = await client.slice(none);
-      pairs.push({ ours, none: [before, after] });
-      before = after;
+      const [name, [here, there]] = entry;
+      const rules = variants[name] ?? none;
+      here.push(...(await against(rules, one, other)));
+      there.push(...(await against(rules, other, one)));
     }
   }
-  return Object.fromEntries([...taken].map(([name, pairs]) => [name, summary(pairs)]));
+  return Object.fromEntries([...seen].map(([name, places]) => [name, summary(places)]));
 }
 
-interface Pair {
-  ours: Slice;
-  none: [Slice, Slice];
+/** What was seen with the rules, and without just before or after. */
+type Pair = [ours: Turn, none: Turn];
+
+async function against(rules: NftFile, filtered: Side, open: Side): Promise<Pair[]> {
+  filtered.network.load(rules);
+  open.network.load(none);
+  return BenchClient.alternate(filtered.client, open.client, PAIRS);
 }
 
-function summary(pairs: Pair[]): object {
-  const median = (key: keyof Slice) => percentiles(pairs.flatMap(({ ours }) => ours[key] ?? [])).p50;
-  const ratio = (key: keyof Slice) => {
-    const ratios = pairs
-      .map(
-        ({ ours, none: [before, after] }) =>
-          (2 * (ours[key] ?? 0)) / ((before[key] ?? 0) + (after[key] ?? 0)),
-      )
-      .sort((a, b) => a - b);
-    const at = (share: number) => round(ratios[Math.floor((ratios.length - 1) * share)] ?? Number.NaN);
-    return { median: at(0.5), quartiles: [at(0.25), at(0.75)] };
+/** Medians, because whoever else uses the machine takes a turn's CPU now and then. */
+function summary(places: [Pair[], Pair[]]): object {
+  const all = places.flat();
+  const median = (key: keyof Turn) => percentiles(all.flatMap(([ours]) => ours[key] ?? [])).p50;
+  const ratio = (key: keyof Turn) => {
+    const sorted = places.map((pairs) =>
+      pairs.map(([ours, none]) => (ours[key] ?? 0) / (none[key] ?? 0)).sort((a, b) => a - b),
+    );
+    // The geometric mean of both: what one of the networks has before the other cancels out.
+    const at = (rank: (count: number) => number) =>
+      thousandths(
+        Math.sqrt(sorted.reduce((mean, ratios) => mean * (ratios[Math.round(rank(ratios.length))] ?? 0), 1)),
+      );
+    // 95 % confidence of a median by rank, of two of them together: z = 1.96 / sqrt(2) standard deviations of each.
+    const aside = (count: number) => (1.96 / Math.SQRT2) * Math.sqrt(count / 4);
+    return {
+      median: at((count) => (count - 1) / 2),
+      between: [at((count) => (count - 1) / 2 - aside(count)), at((count) => (count - 1) / 2 + aside(count))],
+    };
   };
-  const flooded = pairs.some(({ ours }) => ours.sent !== undefined);
   return {
     perSecond: median('perSecond'),
     rateRatio: ratio('perSecond'),
     cpu: median('cpu'),
     cpuRatio: ratio('cpu'),
-    ...(flooded && { sent: median('sent'), cpuOfSyn: median('cpuOfSyn'), cpuOfSynRatio: ratio('cpuOfSyn') }),
+    ...(all.some(([ours]) => ours.sent !== undefined) && {
+      sent: median('sent'),
+      cpuOfSyn: median('cpuOfSyn'),
+      cpuOfSynRatio: ratio('cpuOfSyn'),
+    }),
   };
 }
+
+const thousandths = (value: number) => Math.round(value * 1_000) / 1_000;
 
 /** Namespace where nft alone replaces rules. */
 const ALONE = `bench-${process.pid}-alone`;
 
 const thousandLast = listenerRules(2, 1_000, 'last');
 
-async function connections(network: BenchNetwork): Promise<object> {
+async function connections(): Promise<object> {
   const byItself = {
     none,
     '1,000 networks, first matches': ours(listenerRules(2, 1_000, 'first')),
@@ -85,26 +109,31 @@ async function connections(network: BenchNetwork): Promise<object> {
     '100 listeners of 10 networks': ours(listenerRules(100, 10, 'last')),
     "1,000 networks, last matches, Octavia's rules": upstream(thousandLast),
   };
-  const compared = (port: number, variants: Record<string, NftFile>) =>
-    network.withClient(port, (client) => compare(variants, client));
-  return { byItself: await compared(80, byItself), throughToMember: await compared(81, through) };
+  return {
+    byItself: await withSides({ port: 80 }, (sides) => compare(byItself, sides)),
+    throughToMember: await withSides({ port: 81 }, (sides) => compare(through, sides)),
+  };
 }
 
-async function floods(network: BenchNetwork): Promise<object> {
+async function floods(): Promise<object> {
   const variants = { none, ours: ours(thousandLast), "Octavia's rules": upstream(thousandLast) };
-  const under = (port: number, source: string, task: (client: BenchClient) => Promise<object>) =>
-    network.flooded(port, source, () => network.withClient(80, task));
-  const compared = (client: BenchClient) => compare(variants, client);
+  const under = (flood: Flood) => withSides({ port: 80, flood }, (sides) => compare(variants, sides));
   return {
-    closedPort: await under(9_999, EXCLUDED, compared),
-    excludedSource: await under(80, EXCLUDED, compared),
-    trackedUnderFloodFromAllowedSource: await under(80, CLIENT, async (client) => {
-      const tracked = async (rules: NftFile) => {
-        await client.slice(rules);
-        return network.tracked();
-      };
-      return { ours: await tracked(variants.ours), "Octavia's rules": await tracked(upstream(thousandLast)) };
-    }),
+    closedPort: await under({ port: 9_999, source: EXCLUDED }),
+    excludedSource: await under({ port: 80, source: EXCLUDED }),
+    trackedUnderFloodFromAllowedSource: await withSides(
+      { port: 80, flood: { port: 80, source: CLIENT } },
+      async ([one, other]) => {
+        const tracked = async (rules: NftFile) => {
+          await against(rules, one, other);
+          return one.network.tracked();
+        };
+        return {
+          ours: await tracked(variants.ours),
+          "Octavia's rules": await tracked(upstream(thousandLast)),
+        };
+      },
+    ),
   };
 }
 
@@ -158,21 +187,25 @@ async function push(amphora: TestAmphora, count: number): Promise<object> {
   return { agent, nft, ratio: round((agent?.p50 ?? 0) / (nft?.p50 ?? 0)), infoMeanwhile: info };
 }
 
-const parts = {
-  connections: () => withNetwork(connections),
-  floods: () => withNetwork(floods),
-  pushes,
-};
-
-async function withNetwork(measure: (network: BenchNetwork) => Promise<object>): Promise<object> {
-  const network = await BenchNetwork.start();
+/** Two networks, and a client in each. */
+async function withSides<T>(
+  { port, flood }: { port: number; flood?: Flood },
+  measure: (sides: [Side, Side]) => Promise<T>,
+): Promise<T> {
+  const networks: BenchNetwork[] = [];
+  const side = async (name: string): Promise<Side> => {
+    const network = await BenchNetwork.start(name);
+    networks.push(network);
+    return { network, client: network.client(port, flood) };
+  };
   try {
-    return await measure(network);
+    return await measure([await side('one'), await side('other')]);
   } finally {
-    await network.stop();
+    for (const network of networks) await network.stop();
   }
 }
 
+const parts = { connections, floods, pushes };
 const chosen = process.argv[3];
 const results: Record<string, object> = {};
 for (const [part, measure] of Object.entries(parts)) {
