@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
+import { type FirewallInterface, groupOf } from '../agent/nftables/ruleset.ts';
 import { BenchClient, ended } from './firewall-client.ts';
 import type { NftFile } from './firewall-rules.ts';
 
@@ -17,6 +18,15 @@ export const MEMBER = '10.251.0.2';
 /** Of a flood, between two packets of each of its senders. */
 const SENDERS = 2;
 const SEND_EVERY_US = 100;
+
+/** What the amphora's agent would know of its VIP's interface. */
+export const VIP_INTERFACE: FirewallInterface = {
+  name: 'eth1',
+  roles: ['vip', 'member'],
+  filtered: true,
+  addresses: [],
+  vips: [VIP],
+};
 
 const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
 const HAPROXY = `global
@@ -129,6 +139,7 @@ export class BenchNetwork {
     };
     join(['client', 'eth0', '10.250.0.2/16'], ['amphora', 'eth1', `${VIP}/16`]);
     join(['member', 'eth0', `${MEMBER}/16`], ['amphora', 'eth2', '10.251.0.1/16']);
+    ip('-n', this.#name('amphora'), 'link', 'set', 'eth1', 'group', `${groupOf(VIP_INTERFACE)}`);
     ip('-n', this.#name('client'), 'address', 'add', `${CLIENT}/32`, 'dev', 'lo');
     ip('-n', this.#name('client'), 'route', 'replace', '10.250.0.0/16', 'dev', 'eth0', 'src', CLIENT);
     ip('-n', this.#name('amphora'), 'route', 'add', CLIENT, 'dev', 'eth1');

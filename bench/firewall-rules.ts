@@ -1,13 +1,13 @@
 import { type FirewallInterface, renderRuleset } from '../agent/nftables/ruleset.ts';
 import { rebuild } from '../agent/nftables/transaction.ts';
 import type { ListenerRule } from '../src/amphora-api/security-group.ts';
-import { CLIENT, MEMBER, VIP } from './firewall-network.ts';
+import { CLIENT, MEMBER, VIP, VIP_INTERFACE } from './firewall-network.ts';
 
 /** Rules as nft reads them from a file. */
 export type NftFile = string;
 
 const INTERFACES: FirewallInterface[] = [
-  { name: 'eth1', roles: ['vip', 'member'], filtered: true, addresses: [], vips: [VIP] },
+  VIP_INTERFACE,
   { name: 'eth2', roles: ['member'], filtered: true, addresses: [], vips: [] },
 ];
 

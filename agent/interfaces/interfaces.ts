@@ -5,7 +5,7 @@ import type { PlugNetwork, PlugVip } from '../../src/amphora-api/plug.ts';
 import { AgentError } from '../errors.ts';
 import { readOptional, writeAtomically } from '../files.ts';
 import { formatAddress, parseAddress } from '../ip-address.ts';
-import type { FirewallInterface } from '../nftables/ruleset.ts';
+import { type FirewallInterface, groupOf } from '../nftables/ruleset.ts';
 import { Serial } from '../serial.ts';
 import type { AgentSettings } from '../settings.ts';
 import { Announcer } from './announcer.ts';
@@ -57,16 +57,7 @@ export class Interfaces {
 
   /** The interfaces as the firewall wants to know them. */
   forFirewall(): FirewallInterface[] {
-    const { firewall } = this.#parts.settings;
-    return this.#records.map((record) => ({
-      name: record.name,
-      filtered: firewall === 'always' || record.is_sriov,
-      roles: record.vip ? ['vip', 'member'] : ['member'],
-      addresses: [record.vip?.vrrp_ip, ...record.fixed_ips.map(({ ip_address }) => ip_address)]
-        .filter((address) => typeof address === 'string')
-        .map((address) => formatAddress(parseAddress(address))),
-      vips: vipAddresses(record),
-    }));
+    return this.#records.map((record) => this.#forFirewall(record));
   }
 
   /** Configure again all stored interfaces that exist. Run once, after the firewall is loaded. */
@@ -146,6 +137,18 @@ export class Interfaces {
     return vips.length > 0 && vips.every((vip) => own?.addresses.some(({ address }) => address === vip));
   }
 
+  #forFirewall(record: InterfaceRecord): FirewallInterface {
+    return {
+      name: record.name,
+      filtered: this.#parts.settings.firewall === 'always' || record.is_sriov,
+      roles: record.vip ? ['vip', 'member'] : ['member'],
+      addresses: [record.vip?.vrrp_ip, ...record.fixed_ips.map(({ ip_address }) => ip_address)]
+        .filter((address) => typeof address === 'string')
+        .map((address) => formatAddress(parseAddress(address))),
+      vips: vipAddresses(record),
+    };
+  }
+
   async #plug(record: InterfaceRecord): Promise<void> {
     validateInterface(record);
     const outside = await this.#findOutside(record.mac_address);
@@ -173,6 +176,7 @@ export class Interfaces {
     const keepalived = settings.topology === 'ACTIVE_STANDBY' ? vipAddresses(record) : [];
     await kernel.apply(record.name, planInterface(record, settings.topology), {
       mtu: record.mtu,
+      group: groupOf(this.#forFirewall(record)),
       fresh: outside !== undefined,
       keep: keepalived,
     });

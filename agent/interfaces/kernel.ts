@@ -77,15 +77,17 @@ export class KernelInterfaces {
   /**
    * Make the interface what the plan says, and bring it up. What is right already is not touched; what is ours
    * and no longer wanted goes last, so that traffic which stays is never without address or route.
+   * @param group which the firewall asks for
    * @param fresh the interface was just moved here: there is nothing old to look for
    * @param keep addresses that somebody else (keepalived) manages
    */
   async apply(
     name: string,
     plan: InterfacePlan,
-    options: { mtu?: number | null | undefined; fresh: boolean; keep: readonly string[] },
+    options: { mtu?: number | null | undefined; group: number; fresh: boolean; keep: readonly string[] },
   ): Promise<void> {
     await this.#namespace.ip([
+      `link set dev ${name} group ${options.group}`,
       ...(options.mtu ? [`link set dev ${name} mtu ${options.mtu}`] : []),
       // Announced when the link comes up, hence before it.
       ...plan.addresses.map((address) => addAddress(name, address)),

@@ -28,6 +28,24 @@ export function isWholeFamily(intervals: readonly Interval[], family: Family): b
   return only?.first === 0n && only.last === (1n << BigInt(BITS[family])) - 1n;
 }
 
+/** The networks that an interval consists of, in ascending order. */
+export function networksOf({ first, last }: Interval, family: Family): { first: bigint; prefix: number }[] {
+  const networks: { first: bigint; prefix: number }[] = [];
+  for (let next = first; next <= last; ) {
+    let host = 0;
+    // As large as its first address lets it be, and its last one.
+    while (
+      host < BITS[family] &&
+      (next & (1n << BigInt(host))) === 0n &&
+      next + (2n << BigInt(host)) - 1n <= last
+    )
+      host += 1;
+    networks.push({ first: next, prefix: BITS[family] - host });
+    next += 1n << BigInt(host);
+  }
+  return networks;
+}
+
 function unite(intervals: Interval[]): Interval[] {
   intervals.sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0));
   const united: Interval[] = [];

@@ -1,7 +1,8 @@
 import type { ListenerRule } from '../../src/amphora-api/security-group.ts';
+import type { Family } from '../ip-address.ts';
 import { type CidrSet, isWholeFamily, uniteCidrs } from './cidr-set.ts';
 import type { NftChain } from './ruleset.ts';
-import { intervalSet, type NftSet, type SetReference } from './sets.ts';
+import { type NftSet, networkSets, within } from './sets.ts';
 import * as nft from './statements.ts';
 
 /** One port of the VIP, and who may use it. */
@@ -31,23 +32,21 @@ export function uniteRules(rules: readonly ListenerRule[]): Opening[] {
   });
 }
 
-/** The sets that its chain looks sources up in. */
-export function sourceSets({ chain, sources }: Opening): NftSet[] {
-  return FAMILIES.filter(
-    (family) => sources[family].length > 0 && !isWholeFamily(sources[family], family),
-  ).map((family) => intervalSet(chain, sources, family));
-}
-
-/** Decides about each packet to the opening, and counts it. */
-export function openingChain({ chain, protocol, sources }: Opening, at: SetReference): NftChain {
+/** Its chain, which decides about each packet to it and counts it, and the sets that it looks sources up in. */
+export function openingChain({ chain, protocol, sources }: Opening): { chain: NftChain; sets: NftSet[] } {
   // LVS sends UDP and SCTP on; TCP ends at haproxy.
   const verdict = protocol === 'TCP' ? [nft.accept] : [nft.mark, nft.accept];
-  const allowed = FAMILIES.filter((family) => sources[family].length > 0).map((family) => {
+  const sets: NftSet[] = [];
+  const sourcesOf = (family: Family): nft.Statement[] => {
     const source = nft.field(nft.header(family), 'saddr');
-    const matches = isWholeFamily(sources[family], family)
-      ? nft.differs(source, LOOPBACK[family])
-      : nft.equals(source, at(`${chain}-${family}`));
-    return [matches, nft.count(acceptedBy(chain)), ...verdict];
-  });
-  return { name: chain, rules: [...allowed, [nft.count(droppedBy(chain)), nft.goto('dropped')]] };
+    if (isWholeFamily(sources[family], family)) return [nft.differs(source, LOOPBACK[family])];
+    const asked = networkSets(chain, sources, family);
+    sets.push(...asked);
+    return asked.map((set) => within(source, set));
+  };
+  const allowed = FAMILIES.filter((family) => sources[family].length > 0)
+    .flatMap(sourcesOf)
+    .map((matches) => [matches, nft.count(acceptedBy(chain)), ...verdict]);
+  const rules = [...allowed, [nft.count(droppedBy(chain)), nft.goto('dropped')]];
+  return { chain: { name: chain, rules }, sets };
 }

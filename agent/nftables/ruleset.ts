@@ -1,7 +1,7 @@
 import type { MemberEndpoint, SecurityGroup } from '../../src/amphora-api/security-group.ts';
 import { type Family, toCidr } from '../ip-address.ts';
 import { uniteCidrs } from './cidr-set.ts';
-import { acceptedBy, droppedBy, type Opening, openingChain, sourceSets, uniteRules } from './openings.ts';
+import { acceptedBy, droppedBy, type Opening, openingChain, uniteRules } from './openings.ts';
 import {
   addressSet,
   intervalSet,
@@ -100,6 +100,13 @@ const UNPRIVILEGED_PORTS = nft.range(1_024, 65_535);
 const ARRIVALS = 'arrivals';
 const LISTENERS = 'listeners';
 
+/** Of this many the kernel compares one after the other sooner than it looks in a map. */
+const COMPARED_LISTENERS = 2;
+
+/** Group of the interfaces (`ip link set group`) behind which rules have the chain `vip`; all others are in group 0. */
+const VIP_GROUP = 1;
+const ON_VIP_INTERFACE = nft.equals(nft.meta('iifgroup'), VIP_GROUP);
+
 const fromLoopback = nft.equals(nft.meta('iifname'), nft.quote('lo'));
 
 interface RulesetOptions {
@@ -126,6 +133,7 @@ export function renderRuleset(
   const unfiltered = interfaces.some(({ filtered }) => !filtered);
   const translated = unfiltered || openings.some(({ protocol }) => protocol !== 'TCP');
   const members = admission.members === 'unknown' ? [] : admission.members;
+  const listeners = openings.map(openingChain);
   const peers = uniteCidrs(admission.vrrp_peers.map(toCidr));
   const sets = [
     ...FAMILIES.flatMap((family) => [
@@ -134,7 +142,7 @@ export function renderRuleset(
       addressSet('pinged', admission.pinged ?? [], family),
       memberSet('members', members, family),
     ]),
-    ...openings.flatMap(sourceSets),
+    ...listeners.flatMap((listener) => listener.sets),
   ];
   const at = referenceTo(sets);
   const counters = [
@@ -147,14 +155,14 @@ export function renderRuleset(
     sets: lookedInto(sets),
     chains: [
       droppedChain(tracedPerSecond),
-      ...openings.map((opening) => openingChain(opening, at)),
+      ...listeners.map(({ chain }) => chain),
       // What is for no listener.
       { name: 'vip', rules: [[nft.jump('vrrp')], [nft.jump('member')]] },
       ...vrrpChains(at),
       ...memberChains(admission, translated, at),
       { name: 'unfiltered', rules: [admit(translated)] },
       controlChain(isOpen(admission), translated, at),
-      ...baseChains(interfaces, translated, at),
+      ...baseChains(openings, translated, at),
     ],
     maps: [
       {
@@ -178,17 +186,21 @@ export function renderRuleset(
   };
 }
 
+/** Which group an interface has to be in before anything arrives there. */
+export function groupOf(it: Pick<FirewallInterface, 'filtered' | 'roles'>): number {
+  return chainOf(it) === 'vip' ? VIP_GROUP : 0;
+}
+
 /** Which chain decides about what arrives there. */
-function chainOf({ filtered, roles }: FirewallInterface): 'unfiltered' | 'vip' | 'member' {
+function chainOf({
+  filtered,
+  roles,
+}: Pick<FirewallInterface, 'filtered' | 'roles'>): 'unfiltered' | 'vip' | 'member' {
   if (!filtered) return 'unfiltered';
   return roles.includes('vip') ? 'vip' : 'member';
 }
 
-function baseChains(
-  interfaces: readonly FirewallInterface[],
-  translated: boolean,
-  at: SetReference,
-): NftChain[] {
+function baseChains(openings: readonly Opening[], translated: boolean, at: SetReference): NftChain[] {
   const filter = (
     name: string,
     hook: 'prerouting' | 'forward',
@@ -209,9 +221,8 @@ function baseChains(
             [untranslated, nft.notrack],
           ]
         : [[nft.notrack]]),
-      ...interfaces
-        .filter((it) => chainOf(it) === 'vip')
-        .flatMap(({ name }) => [...toListeners(name, at), unasked(name)]),
+      ...toListeners(openings, at),
+      UNASKED,
       [nft.verdictMap(nft.meta('iifname'), ARRIVALS)],
       [nft.equals(nft.meta('l4proto'), 'icmp'), nft.jump('control')],
       [nft.equals(nft.meta('l4proto'), 'ipv6-icmp'), nft.jump('control')],
@@ -232,30 +243,37 @@ function baseChains(
 
 /**
  * What goes to a VIP, on a listener's protocol and port: that listener's chain decides about the source. Here and not in the
- * chain of the interface, because most packets are of this kind, and each chain on their way costs as much as a look-up.
+ * chain of the interface, because most packets are of this kind, and each chain on their way costs as much as a look-up. For
+ * the same reason it is the interface's group that is asked for and not its name, and one or two ports are compared.
  */
-function toListeners(name: string, at: SetReference): nft.Rule[] {
-  const endpoint = nft.concat(nft.meta('l4proto'), nft.field('th', 'dport'));
-  return FAMILIES.map((family) => [
-    nft.equals(nft.meta('iifname'), nft.quote(name)),
-    nft.equals(nft.field(nft.header(family), 'daddr'), at(`vips-${family}`)),
-    nft.verdictMap(endpoint, LISTENERS),
-  ]);
+function toListeners(openings: readonly Opening[], at: SetReference): nft.Rule[] {
+  const toVip = (family: Family) => nft.equals(nft.field(nft.header(family), 'daddr'), at(`vips-${family}`));
+  if (openings.length > COMPARED_LISTENERS) {
+    const endpoint = nft.concat(nft.meta('l4proto'), nft.field('th', 'dport'));
+    return FAMILIES.map((family) => [ON_VIP_INTERFACE, toVip(family), nft.verdictMap(endpoint, LISTENERS)]);
+  }
+  const inOrder = openings.toSorted((one, other) => (one.chain < other.chain ? -1 : 1));
+  return inOrder.flatMap(({ chain, protocol, port }) =>
+    FAMILIES.map((family) => [
+      nft.equals(nft.field(protocol.toLowerCase(), 'dport'), port),
+      ON_VIP_INTERFACE,
+      toVip(family),
+      nft.goto(chain),
+    ]),
+  );
 }
 
 /**
  * A connection that somebody opens to no listener: only peers may, and no other rule would admit it. It is dropped here, and
  * not where all that is left over ends, because there may be many of them: a flood must cost less than the answers it asks for.
  */
-function unasked(name: string): nft.Rule {
-  return [
-    nft.equals(nft.meta('iifname'), nft.quote(name)),
-    nft.opensConnection,
-    nft.differs(nft.field('tcp', 'dport'), PEER_PORT),
-    nft.count(DROPPED),
-    nft.goto('dropped'),
-  ];
-}
+const UNASKED: nft.Rule = [
+  ON_VIP_INTERFACE,
+  nft.opensConnection,
+  nft.differs(nft.field('tcp', 'dport'), PEER_PORT),
+  nft.count(DROPPED),
+  nft.goto('dropped'),
+];
 
 /** Accept what members and routers send; where there is LVS, also on its way through to the client. */
 function admit(translated: boolean): nft.Statement[] {

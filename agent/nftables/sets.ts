@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { MemberEndpoint } from '../../src/amphora-api/security-group.ts';
-import { type Family, formatAddress, parseAddress } from '../ip-address.ts';
-import type { CidrSet } from './cidr-set.ts';
+import { BITS, type Family, formatAddress, parseAddress } from '../ip-address.ts';
+import { type CidrSet, networksOf } from './cidr-set.ts';
 import * as nft from './statements.ts';
 
 /**
@@ -12,6 +12,8 @@ export interface NftSet {
   name: string;
   type: string;
   flags?: 'interval';
+  /** Its elements are networks of this length, and what is looked for is cut to it. */
+  prefix?: number;
   elem: nft.Expression[];
 }
 
@@ -36,8 +38,20 @@ export function lookedInto(sets: readonly NftSet[]): NftSet[] {
 }
 
 /** A single element, which is sooner compared than looked up. nft compares no concatenations. */
-function only({ type, elem }: NftSet): nft.Expression | undefined {
-  return elem.length === 1 && Object.values(nft.ADDRESS_TYPES).includes(type) ? elem[0] : undefined;
+function only({ type, prefix, elem }: NftSet): nft.Expression | undefined {
+  if (elem.length !== 1 || !Object.values(nft.ADDRESS_TYPES).includes(type)) return undefined;
+  return prefix === undefined ? elem[0] : nft.network(elem[0] as nft.Expression, prefix);
+}
+
+/** Whether an address is in the set. */
+export function within(address: nft.Expression, set: NftSet): nft.Statement {
+  const alone = only(set);
+  if (alone !== undefined) return nft.equals(address, alone);
+  const family = set.type === nft.ADDRESS_TYPES[4] ? 4 : 6;
+  return nft.equals(
+    set.prefix === undefined ? address : nft.masked(address, set.prefix, family),
+    `@${set.name}`,
+  );
 }
 
 /** Addresses of one family. */
@@ -47,6 +61,24 @@ export function addressSet(title: string, addresses: readonly string[], family: 
     type: nft.ADDRESS_TYPES[family],
     elem: [...new Set(parsed.map(formatAddress))].sort(),
   });
+}
+
+/**
+ * Networks of one family, to be asked one after the other. The kernel searches intervals in a tree, which takes it longer the
+ * more there are: the twentieth part of a connection's time for thousands. Networks of one length it finds at once, by a hash;
+ * so where there are many of a few lengths, each length is a set. What a look-up by hash takes is about two steps in a tree.
+ */
+export function networkSets(title: string, cidrs: CidrSet, family: Family): NftSet[] {
+  const networks = cidrs[family].flatMap((interval) => networksOf(interval, family));
+  const byLength = [...Map.groupBy(networks, ({ prefix }) => prefix)].sort(([a], [b]) => b - a);
+  if (byLength.length * 2 > Math.log2(cidrs[family].length)) return [intervalSet(title, cidrs, family)];
+  return byLength.map(([prefix, ofLength]) =>
+    named(`${title}-${prefix}`, family, {
+      type: nft.ADDRESS_TYPES[family],
+      ...(prefix < BITS[family] && { prefix }),
+      elem: ofLength.map(({ first }) => formatAddress({ family, value: first })),
+    }),
+  );
 }
 
 /** Networks of one family. */

@@ -29,9 +29,18 @@ export function interval({ first, last }: Interval, family: Family): Expression 
   const host = first ^ last;
   const isNetwork = (host & (host + 1n)) === 0n && (first & host) === 0n;
   return isNetwork
-    ? `${text(first)}/${BITS[family] - host.toString(2).length}`
+    ? network(text(first), BITS[family] - host.toString(2).length)
     : `${text(first)}-${text(last)}`;
 }
+
+/** A network by its first address. */
+export const network = (first: Expression, prefix: number): Expression => `${first}/${prefix}`;
+/** The network of that length which an address is in. */
+export const masked = (address: Expression, prefix: number, family: Family): Expression => {
+  const host = BigInt(BITS[family] - prefix);
+  const mask = ((1n << BigInt(prefix)) - 1n) << host;
+  return `${address} & ${formatAddress({ family, value: mask })}`;
+};
 
 export const ADDRESS_TYPES: Record<Family, string> = { 4: 'ipv4_addr', 6: 'ipv6_addr' };
 export const header = (family: Family) => (family === 4 ? 'ip' : 'ip6');

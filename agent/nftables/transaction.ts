@@ -93,8 +93,10 @@ const command = (verb: 'add' | 'delete' | 'flush', kind: string, name: string, c
   `${verb} ${kind} ${TABLE} ${name}${content}`;
 
 function addSet({ name, type, flags, elem }: NftSet): string {
+  // Of a hash whose size it knows, the kernel asks less.
+  const kind = flags ? ` flags ${flags};` : elem.length > 0 ? ` size ${elem.length};` : '';
   const elements = elem.length > 0 ? ` elements = ${list(elem)};` : '';
-  return command('add', 'set', name, ` { type ${type};${flags ? ` flags ${flags};` : ''}${elements} }`);
+  return command('add', 'set', name, ` { type ${type};${kind}${elements} }`);
 }
 
 function addChain({ name, base }: NftChain): string {

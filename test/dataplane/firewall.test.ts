@@ -12,6 +12,7 @@ import {
   ask,
   BASE,
   CLIENT,
+  CLIENT6,
   type FirewallStand,
   MEMBER,
   MEMBER_PORT,
@@ -117,6 +118,26 @@ test('0.0.0.0/0 opens IPv4 only, and ::/0 IPv6 only', async () => {
   await set({ rules: [{ ...everyone, port: 80, allowed_cidrs: ['::/0'] }] });
   assert.is(await ask(stand.client, `http://${VIP}/`), undefined);
   assert.is(await ask(stand.client, `http://[${VIP6}]/`), 'member');
+});
+
+test('of many networks of one length each admits its own addresses, in either family, and none beside them', async () => {
+  const others = Array.from({ length: 40 }, (_, index) => [
+    `10.200.${2 * index}.0/25`,
+    `2001:db8:${2 * index}::/64`,
+  ]).flat();
+  const allow = (own: string[]) =>
+    set({ rules: [{ ...everyone, port: 80, allowed_cidrs: [...others, ...own] }] });
+  const answers = async () => [
+    await ask(stand.client, `http://${VIP}/`),
+    await ask(stand.client, `http://[${VIP6}]/`),
+  ];
+  await allow(['10.96.0.0/25', '2001:db8:96::/64']);
+  assert.match(await listing(), /ip saddr & 255\.255\.255\.128 (== )?@/);
+  assert.equal(await answers(), ['member', 'member']);
+  await allow(['10.96.0.128/25', '2001:db8:97::/64']);
+  assert.equal(await answers(), [undefined, undefined]);
+  await allow([`${CLIENT}/32`, `${CLIENT6}/128`]);
+  assert.equal(await answers(), ['member', 'member']);
 });
 
 test("a member's interface takes answers only, whatever the listeners allow", async () => {

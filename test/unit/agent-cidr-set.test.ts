@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { formatAddress, parseAddress } from '../../agent/ip-address.ts';
-import { isWholeFamily, uniteCidrs } from '../../agent/nftables/cidr-set.ts';
+import { isWholeFamily, networksOf, uniteCidrs } from '../../agent/nftables/cidr-set.ts';
 
 /** mulberry32: the same numbers in every run. */
 function generator(seed: number): (below: number) => number {
@@ -41,6 +41,11 @@ for (const { family, cidr } of WORLDS) {
         held,
         [...expected].sort((a, b) => a - b),
       );
+      const networks = intervals.flatMap((interval) => networksOf(interval, family));
+      const again = networks.map(
+        ({ first, prefix }) => `${formatAddress({ family, value: first })}/${prefix}`,
+      );
+      assert.equal(uniteCidrs(again)[family], intervals, 'its networks are what it consists of');
       for (const [index, interval] of intervals.entries()) {
         const previous = intervals[index - 1];
         assert.ok(!previous || interval.first > previous.last + 1n, 'intervals neither overlap nor touch');

@@ -74,7 +74,26 @@ const plain = (addresses: string[]) =>
 /** One address of each family, and several: those are sets. */
 const ONE = plain(['10.0.0.1', '2001:db8::1']);
 const SEVERAL = plain(['10.0.0.1', '10.0.0.3', '2001:db8::1', '2001:db8::3']);
-const PLAIN = [EMPTY, ONE, SEVERAL];
+/** Networks of one length, enough of them to be a set of that length; and one listener alone. */
+const many = (protocol: string, vips: string[]) =>
+  SecurityGroup.parse({
+    ...EMPTY,
+    vips,
+    rules: [
+      {
+        protocol,
+        port: 80,
+        allowed_cidrs: [...Array(16).keys()].flatMap((it) => [
+          `10.0.${2 * it}.0/24`,
+          `2001:db8:${2 * it}::/48`,
+        ]),
+      },
+    ],
+  });
+const MANY = ['TCP', 'UDP', 'SCTP'].flatMap((protocol) =>
+  [[], ['10.0.0.1', '2001:db8::1']].map((vips) => many(protocol, vips)),
+);
+const PLAIN = [EMPTY, ONE, SEVERAL, ...MANY];
 
 const ADDRESSES = '[0-9a-f.:]+(-[0-9a-f.:]+|/\\d+)?';
 
@@ -84,7 +103,9 @@ function shapesOf(commands: string): string[] {
   return commands.split('\n').map((line) =>
     line
       .replace(data(`${ADDRESSES}( \\. (tcp|udp|sctp) \\. \\d+)?`), 'ELEMENTS')
-      .replace(new RegExp(`(?<=addr |!= )${ADDRESSES} `), 'ADDRESSES ')
+      .replace(new RegExp(`(?<=addr |!= |& )${ADDRESSES} `), 'ADDRESSES ')
+      .replace(/ size \d+;/, ' SIZE')
+      .replace(/(?<=(tcp|udp|sctp) dport )\d+(?= iifgroup)/, 'PORT')
       .replace(data('(tcp|udp|sctp) \\. \\d+ : goto (tcp|udp|sctp)-\\d+'), 'ENTRIES')
       .replace(/-[0-9a-f]{10}(?= )/g, '-DIGEST')
       .replace(/\b(tcp|udp|sctp)-\d+/g, 'LISTENER'),

@@ -153,19 +153,51 @@ test('what stays is not touched', () => {
   }
 });
 
-test('10,000 CIDRs are one set, not 10,000 rules', () => {
-  const allowed_cidrs = Array.from({ length: 10_000 }, (_, index) => `10.${index >> 8}.${index & 255}.0/25`);
-  const ruleset = renderRuleset(
-    { ...GROUP, rules: [{ protocol: 'TCP', port: 80, allowed_cidrs }] },
-    INTERFACES,
-  );
-  assert.is(ruleset.sets.find(({ name }) => name.startsWith('tcp-80-4-'))?.elem.length, 10_000);
-  assert.is(ruleset.chains.find(({ name }) => name === 'tcp-80')?.rules.length, 2);
+test('10,000 CIDRs are a set for each length that they have, not 10,000 rules', () => {
+  const halves = Array.from({ length: 9_999 }, (_, index) => `10.${index >> 8}.${index & 255}.0/25`);
+  const ruleset = restrictedTo([...halves, '192.0.2.1/32']);
+  assert.is(ruleset.sets.find(({ name }) => name.startsWith('tcp-80-25-4-'))?.elem.length, 9_999);
+  assert.equal(ruleset.chains.find(({ name }) => name === 'tcp-80')?.rules.slice(0, 2), [
+    ['ip saddr 192.0.2.1', 'counter name "tcp-80-accepted"', 'accept'],
+    [
+      `ip saddr & 255.255.255.128 @${ruleset.sets.find(({ prefix }) => prefix === 25)?.name}`,
+      'counter name "tcp-80-accepted"',
+      'accept',
+    ],
+  ]);
   load([rebuild(ruleset)]);
+});
+
+test('CIDRs of so many lengths that asking for each would take longer are one set of intervals', () => {
+  const networks = Array.from({ length: 32 }, (_, index) => `${index}.0.0.0/${8 + (index % 20)}`);
+  const ruleset = restrictedTo(networks);
+  assert.is(ruleset.sets.filter(({ name }) => name.startsWith('tcp-80-')).length, 1);
+  assert.is(ruleset.sets.find(({ name }) => name.startsWith('tcp-80-4-'))?.flags, 'interval');
+  load([rebuild(ruleset)]);
+});
+
+test('few listeners are compared, more are looked up', () => {
+  const ruleset = (ports: number[]) =>
+    renderRuleset(
+      { ...GROUP, rules: ports.map((port) => ({ protocol: 'TCP' as const, port, allowed_cidrs: null })) },
+      INTERFACES,
+    );
+  const lookUps = (ports: number[]) =>
+    ruleset(ports)
+      .chains.find(({ name }) => name === 'input')
+      ?.rules.filter((rule) => rule.join(' ').includes('vmap @listeners')).length;
+  assert.is(lookUps([80, 443]), 0);
+  assert.is(lookUps([80, 443, 8_080]), 2);
+  const [few, many] = [ruleset([80, 443]), ruleset([80, 443, 8_080])];
+  assert.is(normalize(load([rebuild(many), ...steps(many, few)])), normalize(load([rebuild(few)])));
 });
 
 test('no rule asks for the state of a connection', () => {
   assert.not.match(load([rebuild(renderRuleset(GROUP, INTERFACES))]), /\bct\b/);
 });
+
+function restrictedTo(allowed_cidrs: string[]): ReturnType<typeof renderRuleset> {
+  return renderRuleset({ ...GROUP, rules: [{ protocol: 'TCP', port: 80, allowed_cidrs }] }, INTERFACES);
+}
 
 test.run();
