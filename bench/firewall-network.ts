@@ -16,7 +16,7 @@ export const EXCLUDED = '10.250.0.9';
 export const MEMBER = '10.251.0.2';
 
 /** Of a flood, between two packets of each of its senders. */
-const SENDERS = 2;
+const SENDERS = 6;
 const SEND_EVERY_US = 100;
 
 /** What the amphora's agent would know of its VIP's interface. */
