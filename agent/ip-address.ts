@@ -1,5 +1,4 @@
 import { isIPv4 } from 'node:net';
-import { parseCidr } from '../src/amphora-api/address.ts';
 
 export type Family = 4 | 6;
 
@@ -32,9 +31,11 @@ export function parseAddress(text: string): Address {
 
 /** Parse a CIDR that passed the wire schema; bits of the host part are dropped. */
 export function parseNetwork(cidr: string): Network {
-  const parts = parseCidr(cidr);
-  if (!parts) throw new TypeError(`not a CIDR: ${cidr}`);
-  const { family, address, prefix } = parts;
+  // The schema has looked at every character; once is enough of 10,000.
+  const slash = cidr.lastIndexOf('/');
+  if (slash < 0) throw new TypeError(`not a CIDR: ${cidr}`);
+  const [address, prefix] = [cidr.slice(0, slash), Number(cidr.slice(slash + 1))];
+  const family = address.includes(':') ? 6 : 4;
   if (family === 4) {
     const value = fromIpv4(address);
     return { family, value: BigInt(value - (value % 2 ** (32 - prefix))), prefix };

@@ -11,6 +11,8 @@ import type { NftFile } from './firewall-rules.ts';
 
 export const VIP = '10.250.0.1';
 export const CLIENT = '10.206.0.1';
+/** As long as all others that rules name. */
+export const CLIENT_NETWORK = '10.206.0.0/24';
 /** A source that no listener allows. */
 export const EXCLUDED = '10.250.0.9';
 export const MEMBER = '10.251.0.2';

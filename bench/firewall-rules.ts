@@ -1,7 +1,7 @@
 import { type FirewallInterface, renderRuleset } from '../agent/nftables/ruleset.ts';
 import { rebuild } from '../agent/nftables/transaction.ts';
 import type { ListenerRule } from '../src/amphora-api/security-group.ts';
-import { CLIENT, MEMBER, VIP, VIP_INTERFACE } from './firewall-network.ts';
+import { CLIENT_NETWORK, MEMBER, VIP, VIP_INTERFACE } from './firewall-network.ts';
 
 /** Rules as nft reads them from a file. */
 export type NftFile = string;
@@ -24,7 +24,7 @@ export function networks(count: number, where: 'below' | 'above'): string[] {
  * in the order of the list and in that of addresses.
  */
 export function listenerRules(listeners: number, cidrs: number, position: 'first' | 'last'): ListenerRule[] {
-  const own = `${CLIENT}/32`;
+  const own = CLIENT_NETWORK;
   const allowed_cidrs =
     position === 'first' ? [own, ...networks(cidrs - 1, 'above')] : [...networks(cidrs - 1, 'below'), own];
   const ports = [...Array.from({ length: Math.max(listeners - 2, 0) }, (_, index) => 1_000 + index), 80, 81];
