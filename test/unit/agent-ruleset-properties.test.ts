@@ -105,7 +105,7 @@ function shapesOf(commands: string): string[] {
       .replace(data(`${ADDRESSES}( \\. (tcp|udp|sctp) \\. \\d+)?`), 'ELEMENTS')
       .replace(new RegExp(`(?<=addr |!= |& )${ADDRESSES} `), 'ADDRESSES ')
       .replace(/ size \d+;/, ' SIZE')
-      .replace(/(?<=(tcp|udp|sctp) dport )\d+(?= iifgroup)/, 'PORT')
+      .replace(/(?<=(tcp|udp|sctp) dport )\d+(?= meta iifgroup)/, 'PORT')
       .replace(data('(tcp|udp|sctp) \\. \\d+ : goto (tcp|udp|sctp)-\\d+'), 'ENTRIES')
       .replace(/-[0-9a-f]{10}(?= )/g, '-DIGEST')
       .replace(/\b(tcp|udp|sctp)-\d+/g, 'LISTENER'),
