@@ -28,23 +28,25 @@ export function isWholeFamily(intervals: readonly Interval[], family: Family): b
   return only?.first === 0n && only.last === (1n << BigInt(BITS[family])) - 1n;
 }
 
-/** The networks that an interval consists of, in ascending order. */
-export function networksOf({ first, last }: Interval, family: Family): { first: bigint; prefix: number }[] {
+/** The length of the network that an interval is; undefined for one that is not a network. */
+export function prefixOf({ first, last }: Interval, family: Family): number | undefined {
   const size = last - first + 1n;
-  const bits = Math.log2(Number(size));
+  const host = Math.log2(Number(size));
+  const isNetwork = Number.isInteger(host) && 1n << BigInt(host) === size && (first & (size - 1n)) === 0n;
+  return isNetwork ? BITS[family] - host : undefined;
+}
+
+/** The networks that an interval consists of, in ascending order. */
+export function networksOf(interval: Interval, family: Family): { first: bigint; prefix: number }[] {
+  const { first, last } = interval;
   // Almost all are one network; 10,000 of them are a part of the time that new rules take.
-  if (Number.isInteger(bits) && 1n << BigInt(bits) === size && (first & (size - 1n)) === 0n)
-    return [{ first, prefix: BITS[family] - bits }];
+  const prefix = prefixOf(interval, family);
+  if (prefix !== undefined) return [{ first, prefix }];
   const networks: { first: bigint; prefix: number }[] = [];
   for (let next = first; next <= last; ) {
     let host = 0;
     // As large as its first address lets it be, and its last one.
-    while (
-      host < BITS[family] &&
-      (next & (1n << BigInt(host))) === 0n &&
-      next + (2n << BigInt(host)) - 1n <= last
-    )
-      host += 1;
+    while ((next & (1n << BigInt(host))) === 0n && next + (2n << BigInt(host)) - 1n <= last) host += 1;
     networks.push({ first: next, prefix: BITS[family] - host });
     next += 1n << BigInt(host);
   }

@@ -1,5 +1,5 @@
 import { BITS, type Family, formatAddress } from '../ip-address.ts';
-import type { Interval } from './cidr-set.ts';
+import { type Interval, prefixOf } from './cidr-set.ts';
 
 /**
  * The words of nft (man nft, 1.0.6) that our rules need, and the only place that writes them. What comes from outside goes in
@@ -23,14 +23,11 @@ export function quote(name: string): Expression {
 }
 
 /** Consecutive addresses, in a set or alone; a network where they are one, which the kernel compares sooner. */
-export function interval({ first, last }: Interval, family: Family): Expression {
+export function interval(it: Interval, family: Family): Expression {
   const text = (value: bigint) => formatAddress({ family, value });
-  if (first === last) return text(first);
-  const host = first ^ last;
-  const isNetwork = (host & (host + 1n)) === 0n && (first & host) === 0n;
-  return isNetwork
-    ? network(text(first), BITS[family] - host.toString(2).length)
-    : `${text(first)}-${text(last)}`;
+  if (it.first === it.last) return text(it.first);
+  const prefix = prefixOf(it, family);
+  return prefix === undefined ? `${text(it.first)}-${text(it.last)}` : network(text(it.first), prefix);
 }
 
 /** A network by its first address. */

@@ -201,17 +201,14 @@ export class Operator {
   /** Let the control plane have no more servers, or ports; the answer gives it as many as it likes again. */
   async exhaustQuota(kind: 'servers' | 'ports'): Promise<() => Promise<unknown>> {
     const project = await this.#serviceProject();
-    // Nova still counts for a moment what it has just deleted, and takes no limit below that but by force.
-    const [service, path, quota] =
+    const [service, path, root, key] =
       kind === 'servers'
-        ? ([
-            'nova',
-            `/os-quota-sets/${project}`,
-            (value: number) => ({ quota_set: { instances: value, force: true } }),
-          ] as const)
-        : (['neutron', `/quotas/${project}`, (value: number) => ({ quota: { port: value } })] as const);
+        ? (['nova', `/os-quota-sets/${project}`, 'quota_set', 'instances'] as const)
+        : (['neutron', `/quotas/${project}`, 'quota', 'port'] as const);
+    // Nova still counts for a moment what it has just deleted, and takes no limit below that but by force.
+    const force = kind === 'servers' ? { force: true } : {};
     const limit = (value: number) => {
-      const body = quota(value);
+      const body = { [root]: { [key]: value, ...force } };
       return this[service].send(call(), { method: 'PUT', path, body, purpose: `limit ${kind}` }, z.unknown());
     };
     await limit(0);
